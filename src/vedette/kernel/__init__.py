@@ -1,0 +1,1 @@
+"""The words every other room speaks: errors, ids, time, hashing, documents, decisions."""
