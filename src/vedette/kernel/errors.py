@@ -34,8 +34,8 @@ class VedetteError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
-class InvalidInput(VedetteError):
-    """What was given is wrong; nothing was changed."""
+class InvalidInput(VedetteError, ValueError):
+    """What was given is wrong; nothing was changed (also a ValueError, so that validators report where it stood)."""
 
 
 class InvalidDocument(InvalidInput):

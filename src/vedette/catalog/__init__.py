@@ -1,0 +1,1 @@
+"""What there is: domains, their configuration and lifecycle, model versions and the backends that answer."""

@@ -1,0 +1,44 @@
+"""What one answered request leaves behind."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from vedette.kernel.records import record
+
+
+class OutcomeStatus(StrEnum):
+    """How the request ended, from the user's side."""
+
+    OK = "ok"
+    ERROR = "error"
+    CLIENT_CLOSED = "client_closed"  # the client left: exposed, but no failure of the version
+
+
+@record
+class Outcome:
+    """One request: who was assigned, who answered, under which plan, and what was measured.
+
+    Analysis is by ``assigned`` (intention to treat): a canary whose failures fall back to stable still failed.
+    ``bucket`` is 0..1023, or -1 for a request without a unit (assigned at random, not sticky).
+    ``measures`` are numbers by name: ``error`` and ``fallback`` are 0 or 1, ``latency_ms`` in milliseconds,
+    ``tokens_in`` and ``tokens_out`` in tokens, and whatever feedback adds.
+    """
+
+    id: str
+    domain: str
+    at: datetime
+    assigned: str
+    served: str
+    plan_revision: int
+    bucket: int
+    status: OutcomeStatus
+    measures: Mapping[str, float]
+
+
+@record
+class Feedback:
+    """A late judgement of one outcome: measures by name, such as ``correct: 1`` or ``score: 0.8``."""
+
+    outcome_id: str
+    measures: Mapping[str, float]

@@ -1,0 +1,35 @@
+"""Identifiers: time-ordered UUIDs whose time and randomness come in as values, and the names users choose."""
+
+import re
+
+from vedette.kernel.errors import InvalidInput
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+
+
+def uuid7(milliseconds: int, entropy: bytes) -> str:
+    """Build the UUIDv7 (RFC 9562 §5.7) of a Unix time in milliseconds and ten random bytes, as text.
+
+    Raises:
+        InvalidInput: the time does not fit 48 bits or ``entropy`` is not ten bytes.
+    """
+    if not 0 <= milliseconds < 1 << 48 or len(entropy) != 10:
+        raise InvalidInput("a UUIDv7 takes a time of 48 bits and ten random bytes")
+    random = int.from_bytes(entropy)
+    value = milliseconds << 80 | 7 << 76 | (random >> 68 & 0xFFF) << 64 | 2 << 62 | random & (1 << 62) - 1
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def check_name(name: str, what: str) -> str:
+    """Return ``name`` when it can name a ``what``; names are part of URLs, labels and file names.
+
+    Raises:
+        InvalidInput: it is empty, longer than 63, or uses anything but a-z, 0-9, ``-``, ``_`` and ``.``.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} cannot name a {what}",
+            hint="use 1 to 63 of a-z, 0-9, '-', '_', '.', beginning and ending with a letter or digit",
+        )
+    return name

@@ -1,0 +1,1 @@
+"""Which version answers a request: one immutable plan per domain, and the pure choice made from it."""

@@ -1,0 +1,62 @@
+"""The choice: which version a unit sees. Pure, sticky, monotone in the weight, and the same in every process.
+
+A unit's bucket (1 of 1,024) depends on the domain alone. The rollout's salt permutes the buckets, and the canary has a
+prefix of them; the bucket on the edge is split by a second hash, so weights are exact to a millionth of the units.
+Growing the weight only adds buckets: nobody moves back.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vedette.kernel.hashing import BUCKETS, bucket_of, fraction_of, ranks_of, seed_of
+from vedette.routing.plan import FULL, TrafficPlan
+
+Arm = Literal["stable", "canary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen for a unit and where it stands: ``rank`` is the bucket's place in the order of exposure."""
+
+    version: str
+    arm: Arm
+    bucket: int
+    rank: int
+
+
+class CompiledPlan:
+    """A plan with its salts hashed and its permutation laid out, ready for the request path."""
+
+    __slots__ = ("_edge", "_ranks", "_seed", "_split_seed", "_whole", "plan")
+
+    def __init__(self, plan: TrafficPlan) -> None:
+        self.plan = plan
+        self._seed = seed_of(f"domain/{plan.domain}")
+        canary = plan.canary
+        self._whole, remainder = divmod((canary.weight if canary else 0) * BUCKETS, FULL)
+        self._edge = remainder / FULL
+        self._ranks = ranks_of(canary.salt) if canary else ()
+        self._split_seed = seed_of(f"edge/{canary.salt}") if canary else 0
+
+    def choose(self, unit: str) -> Choice:
+        """Choose the version of ``unit``."""
+        bucket = bucket_of(self._seed, unit)
+        canary = self.plan.canary
+        if canary is None:
+            return Choice(self.plan.stable, "stable", bucket, -1)
+        rank = self._ranks[bucket]
+        exposed = rank < self._whole or (
+            rank == self._whole and self._edge > 0 and fraction_of(self._split_seed, unit) < self._edge
+        )
+        return (
+            Choice(canary.version, "canary", bucket, rank)
+            if exposed
+            else Choice(self.plan.stable, "stable", bucket, rank)
+        )
+
+    def choose_at_random(self, draw: float) -> Choice:
+        """Choose for a request without a unit, from a number in [0, 1) that the caller drew."""
+        canary = self.plan.canary
+        if canary is not None and draw * FULL < canary.weight:
+            return Choice(canary.version, "canary", -1, -1)
+        return Choice(self.plan.stable, "stable", -1, -1)

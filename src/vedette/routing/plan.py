@@ -1,0 +1,65 @@
+"""The traffic plan: everything a gateway needs to serve a domain, as one immutable snapshot with a revision.
+
+It is compiled by the control plane from the stable version, the rollout and the domain's configuration, and is the
+only thing a gateway reads. A new plan replaces the old one whole, by one reference.
+"""
+
+from collections.abc import Mapping
+
+from vedette.catalog.backend import Backend
+from vedette.catalog.domain import DomainConfig
+from vedette.kernel.errors import InvalidInput
+from vedette.kernel.hashing import ALGORITHM
+from vedette.kernel.records import record
+
+FULL = 1_000_000
+"""All traffic, in millionths: the resolution of weights."""
+
+
+def millionths(percent: float) -> int:
+    """Turn percent into millionths of the traffic, exactly to the resolution of weights."""
+    return round(percent * 10_000)
+
+
+@record
+class Canary:
+    """The new version and its share of traffic. ``salt`` permutes the buckets and never changes within a rollout."""
+
+    version: str
+    rollout: str
+    attempt: int
+    step: int
+    salt: str
+    weight: int
+
+    def __post_init__(self) -> None:
+        """Refuse weights outside 0..1,000,000."""
+        if not 0 <= self.weight <= FULL:
+            raise InvalidInput(f"weight must be 0 to {FULL} millionths, not {self.weight}")
+
+
+@record
+class TrafficPlan:
+    """Who serves a domain, at one revision. ``stable`` is empty while a domain has no version to serve."""
+
+    domain: str
+    revision: int
+    stable: str
+    canary: Canary | None
+    backends: Mapping[str, Backend]
+    config: DomainConfig
+    serving: bool = True
+    algorithm: str = ALGORITHM
+
+    def __post_init__(self) -> None:
+        """Refuse a plan this code cannot serve as it was meant."""
+        if self.algorithm != ALGORITHM:
+            raise InvalidInput(f"plan uses {self.algorithm!r}, this gateway speaks {ALGORITHM!r}", hint="upgrade it")
+        needed = {self.stable} - {""} | ({self.canary.version} if self.canary else set())
+        if missing := needed - self.backends.keys():
+            raise InvalidInput(f"plan of {self.domain!r} lacks the backend of {', '.join(sorted(missing))}")
+
+    @property
+    def weight(self) -> int:
+        """The canary's share in millionths; 0 without one."""
+        return self.canary.weight if self.canary else 0
