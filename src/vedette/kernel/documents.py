@@ -5,7 +5,6 @@ A document is ``apiVersion: vedette/v1``, ``kind``, ``metadata.name`` and ``spec
 
 import io
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
@@ -64,10 +63,14 @@ Percent = Annotated[
 """A share of traffic in percent, read from ``1%`` or a number of percent."""
 
 
-@cache
+_adapters: dict[object, TypeAdapter[Any]] = {}
+
+
 def adapter(cls: type[T]) -> TypeAdapter[T]:
     """Give the one validator and serialiser of a record class."""
-    return TypeAdapter(cls)
+    if cls not in _adapters:
+        _adapters[cls] = TypeAdapter(cls)
+    return _adapters[cls]
 
 
 def load(cls: type[T], value: object) -> T:

@@ -150,7 +150,7 @@ class RolloutSpec:
             raise InvalidInput("rollbackWindow must not be negative")
 
     def alpha_of(self, guardrail: Guardrail) -> float:
-        """Give the share of α that ``guardrail`` may spend over the whole rollout; dry runs spend none of the others'."""
+        """Give the share of α that ``guardrail`` may spend over the rollout; dry runs spend none of it."""
         total = sum(other.weight for other in self.guardrails if not other.dry_run) or guardrail.weight
         if guardrail.dry_run:
             total += guardrail.weight
