@@ -1,0 +1,1 @@
+"""The mathematics of a verdict: sufficient statistics in, evidence with its uncertainty out."""

@@ -1,0 +1,281 @@
+"""Is the canary's bad-event rate higher than stable's? An answer that stays valid however often one looks.
+
+Bad events (errors, refusals, wrong labels …) are counted in *cells*: stretches of a rollout with a constant split, one
+after the other. Let a cell hold M bad events, C of them on the canary, and let ρ be the share of them that the canary
+would have if it were as good as stable. At a rate ratio r (canary to stable) that share is ρr / (ρr + 1 - ρ). The
+evidence against a ratio r₀ is the likelihood ratio of k·r₀ to r₀, averaged over a prior π of what bad releases do::
+
+    E = Σ_k π(k) · Π_cells k^C · ((ρ r₀ + 1 - ρ) / (ρ k r₀ + 1 - ρ))^M
+
+**Why one may look at any time.** Let requests fail independently, with probability p on stable and r·p on the canary,
+r ≤ r₀; p may differ from cell to cell. Write b = (ρ r₀ + 1 - ρ) / (ρ k r₀ + 1 - ρ). As 1 + x ≤ exp x, a cell of n_c
+and n_s requests multiplies a term of E, in expectation, by ::
+
+    (1 + r p (k b - 1))^n_c · (1 + p (b - 1))^n_s  ≤  exp(p (n_c r (k b - 1) + n_s (b - 1)))  ≤  1
+
+The exponent is zero at r = r₀ when ρ = n_c / (n_c + n_s), and below zero for a smaller r because k b > 1. So E is a
+test supermartingale at every p, rare events or not, and E ever reaches 1/α with probability α at most (Ville 1939).
+Where units differ, with rates μ_b known from their own history, the same holds for ρ = Σ_canary n_b μ_b / Σ n_b μ_b, see
+`expected_share`. For k < 1 all signs turn, and E is evidence that the canary is *better* than r₀.
+
+**Totals so far.** The open cell enters with its totals so far, and E is taken anew from all cells at each look. By
+concavity of the logarithm that is no more than the product over the cell's minutes, if ρ weighs the minutes as the bad
+events do; the simulation in `tests/stats/test_rate_ratio.py` checks that the promise holds with realised shares.
+
+References:
+    Ville (1939), Étude critique de la notion de collectif.
+    Robbins (1970), Statistical methods related to the law of the iterated logarithm, Ann. Math. Statist. 41.
+    Lindon & Malek (2022), Anytime-valid inference for multinomial count data, NeurIPS 35.
+    Howard, Ramdas, McAuliffe & Sekhon (2021), Time-uniform, nonparametric, nonasymptotic confidence sequences,
+    Ann. Statist. 49.
+    McCullagh & Nelder (1989), Generalized linear models, 2nd ed., §4.5 and §6.2 (dispersion).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vedette.kernel.errors import InvalidInput
+
+FloatArray = NDArray[np.float64]
+
+
+def _prior() -> tuple[FloatArray, FloatArray]:
+    """Log ratios on a grid from 1.02 to 40, and the log weight of each.
+
+    What bad releases do: a quarter are barely worse, most are about twice as bad, some about tenfold. At equal false
+    alarms this finds a doubling sooner than a half-normal in the log ratio (`bench/rollouts.py` measures both ends).
+    """
+    log_ratio = np.linspace(np.log(1.02), np.log(40.0), 64)
+    weight = np.zeros_like(log_ratio)
+    for mass, centre, scale in ((0.25, 1.0, 0.1), (0.60, 2.0, 0.3), (0.15, 10.0, 0.5)):
+        bell = np.exp(-0.5 * ((log_ratio - np.log(centre)) / scale) ** 2)
+        weight += mass * bell / bell.sum()
+    return log_ratio, np.log(weight)
+
+
+_LOG_RATIO, _LOG_WEIGHT = _prior()
+_SMALLEST_RATIO, _LARGEST_RATIO = 1e-4, 1e4
+_BISECTIONS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RatioInterval:
+    """The rate ratio canary to stable: its estimate and a confidence sequence's bounds, arrays of shape (...)."""
+
+    lower: FloatArray
+    estimate: FloatArray
+    upper: FloatArray
+
+
+def log_e_regression(
+    bad_canary: ArrayLike,
+    bad_total: ArrayLike,
+    expected_share: ArrayLike,
+    *,
+    tolerance: float = 0.0,
+    dispersion: ArrayLike = 1.0,
+) -> FloatArray:
+    """Evidence, valid at any look, that the canary's bad-event rate exceeds (1 + tolerance) times stable's.
+
+    Args:
+        bad_canary: bad events on the canary, shape (..., cells).
+        bad_total: bad events on both arms, same shape.
+        expected_share: the canary's share of bad events if it were as good as stable, same shape: its realised share of
+            the requests when units are alike, else `expected_share`.
+        tolerance: the relative degradation the rollout accepts, ≥ 0 for a guardrail.
+        dispersion: variance of the counts over their mean, ≥ 1; it divides the log likelihood ratios. Broadcasts.
+
+    Returns:
+        log E after each cell, shape (..., cells). Stop when it reaches log(1/α).
+
+    Raises:
+        InvalidInput: more bad events on the canary than in total, or a share outside [0, 1].
+    """
+    counts = _Cells.of(bad_canary, bad_total, expected_share, dispersion)
+    return counts.log_e(_null_ratio(tolerance), _LOG_RATIO)
+
+
+def log_e_non_inferiority(
+    bad_canary: ArrayLike,
+    bad_total: ArrayLike,
+    expected_share: ArrayLike,
+    *,
+    tolerance: float,
+    dispersion: ArrayLike = 1.0,
+) -> FloatArray:
+    """Evidence, valid at any look, that the canary's bad-event rate is below (1 + tolerance) times stable's.
+
+    The same process as `log_e_regression` looking the other way; arguments, shapes and errors are the same.
+    """
+    counts = _Cells.of(bad_canary, bad_total, expected_share, dispersion)
+    return counts.log_e(_null_ratio(tolerance), -_LOG_RATIO)
+
+
+def p_value(log_e: ArrayLike) -> FloatArray:
+    """Always-valid p-value after each look: min(1, 1 / the largest E so far), over the last axis."""
+    largest = np.maximum.accumulate(np.asarray(log_e, dtype=np.float64), axis=-1)
+    return np.exp(-np.maximum(largest, 0.0))
+
+
+def ratio_interval(
+    bad_canary: ArrayLike,
+    bad_total: ArrayLike,
+    expected_share: ArrayLike,
+    *,
+    alpha: float = 0.05,
+    dispersion: ArrayLike = 1.0,
+) -> RatioInterval:
+    """The rate ratio that all cells together support: P(it ever leaves the bounds, at any look) ≤ alpha.
+
+    Each bound inverts the e-process of its direction at alpha/2, so the lower bound passes 1 + tolerance exactly when
+    `log_e_regression` reaches log(2 / alpha). Arguments are those of `log_e_regression`, `dispersion` with shape (...).
+
+    Returns:
+        Bounds and maximum-likelihood estimate of shape (...): 0, not a number and infinity without any bad event.
+    """
+    if not 0.0 < alpha < 1.0:
+        raise InvalidInput(f"alpha must be between 0 and 1, got {alpha}")
+    cells = _Cells.of(bad_canary, bad_total, expected_share, np.asarray(dispersion, dtype=np.float64)[..., None])
+    threshold = np.log(2.0 / alpha)
+    any_bad = cells.total.sum(axis=-1) > 0.0
+    estimate = _largest(lambda ratio: cells.expected_on_canary(ratio) <= cells.canary.sum(axis=-1), cells.runs)
+    return RatioInterval(
+        lower=_largest(lambda ratio: cells.log_e(ratio, _LOG_RATIO)[..., -1] >= threshold, cells.runs),
+        estimate=np.where(any_bad, estimate, np.nan),
+        upper=_largest(lambda ratio: cells.log_e(ratio, -_LOG_RATIO)[..., -1] < threshold, cells.runs),
+    )
+
+
+def expected_share(
+    canary_requests: ArrayLike,
+    stable_requests: ArrayLike,
+    history_requests: ArrayLike,
+    history_bad: ArrayLike,
+    *,
+    pseudo_requests: float = 200.0,
+) -> FloatArray:
+    """The share of bad events the canary would have if nothing changed, from each bucket's own history.
+
+    Arms made of whole tenants differ before anything is deployed, so their share of the requests says little about
+    their share of the bad events. Each bucket brings its past rate, shrunk towards the domain's rate.
+
+    Args:
+        canary_requests: requests per bucket on the canary, shape (..., buckets).
+        stable_requests: requests per bucket on stable, same shape.
+        history_requests: requests per bucket before the cell began, broadcasting to the same shape.
+        history_bad: bad events among those.
+        pseudo_requests: how many requests at the domain's rate each bucket's history is mixed with.
+
+    Returns:
+        Shape (...). Without any history it is the canary's share of the requests; without requests it is 0.
+    """
+    rate = past_rate(history_requests, history_bad, pseudo_requests=pseudo_requests)
+    canary = (np.asarray(canary_requests) * rate).sum(axis=-1)
+    total = canary + (np.asarray(stable_requests) * rate).sum(axis=-1)
+    return _ratio(canary, total, otherwise=0.0)
+
+
+def past_rate(history_requests: ArrayLike, history_bad: ArrayLike, *, pseudo_requests: float = 200.0) -> FloatArray:
+    """Each bucket's bad-event rate before the rollout, shrunk towards the domain's; always above 0.
+
+    Arguments are those of `expected_share`. Half a bad event in one more request keeps the domain's rate positive.
+    """
+    requests = np.asarray(history_requests, dtype=np.float64)
+    bad = np.asarray(history_bad, dtype=np.float64)
+    domain = (bad.sum(axis=-1, keepdims=True) + 0.5) / (requests.sum(axis=-1, keepdims=True) + 1.0)
+    return _ratio(bad + pseudo_requests * domain, requests + pseudo_requests, otherwise=0.0)
+
+
+def estimate_dispersion(bad: ArrayLike, expected: ArrayLike) -> FloatArray:
+    """How much more bucket counts vary than independent events would: variance over mean, at least 1.
+
+    Give it the *stable* arm, which the release under test does not touch. Buckets weigh by what they are expected to
+    hold, as they do in the arm's total; a change common to all buckets (the domain's bad day) is taken out first.
+
+    Args:
+        bad: bad events per bucket, shape (..., buckets).
+        expected: expected bad events per bucket up to a common factor, same shape: requests times `past_rate`.
+
+    Returns:
+        Shape (...); 1 where there is nothing to estimate from.
+    """
+    observed, weight = np.broadcast_arrays(np.asarray(bad, dtype=np.float64), np.asarray(expected, dtype=np.float64))
+    total = weight.sum(axis=-1)
+    part = _ratio(weight, total[..., None], otherwise=0.0)
+    seen = observed.sum(axis=-1)
+    residual = ((observed - seen[..., None] * part) ** 2).sum(axis=-1)
+    if_independent = seen * (1.0 - (part**2).sum(axis=-1))
+    return np.maximum(_ratio(residual, if_independent, otherwise=1.0), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Checked counts of shape (..., cells) and the processes over them."""
+
+    canary: FloatArray
+    total: FloatArray
+    share: FloatArray
+    dispersion: FloatArray
+
+    @classmethod
+    def of(
+        cls, bad_canary: ArrayLike, bad_total: ArrayLike, expected_share: ArrayLike, dispersion: ArrayLike
+    ) -> "_Cells":
+        canary, total, share, phi = np.broadcast_arrays(
+            *(np.asarray(values, dtype=np.float64) for values in (bad_canary, bad_total, expected_share, dispersion))
+        )
+        if not (np.all(canary >= 0.0) and np.all(canary <= total) and np.all(np.isfinite(total))):
+            raise InvalidInput("bad events on the canary must lie between 0 and the total of both arms")
+        if not (np.all(share >= 0.0) and np.all(share <= 1.0)):
+            raise InvalidInput("the expected share must lie between 0 and 1")
+        if not np.all(phi >= 1.0):
+            raise InvalidInput("a dispersion is at least 1")
+        return cls(canary, total, share, phi)
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        return self.canary.shape[:-1]
+
+    def log_e(self, null_ratio: ArrayLike, log_factor: FloatArray) -> FloatArray:
+        """Log E against `null_ratio` (shape (...) or scalar) for a prior on exp(log_factor) times it."""
+        null = np.asarray(null_ratio, dtype=np.float64)[..., None, None]
+        share = self.share[..., None]
+        log_odds = np.log1p(share * (null * np.exp(log_factor) - 1.0)) - np.log1p(share * (null - 1.0))
+        gained = self.canary[..., None] * log_factor - self.total[..., None] * log_odds
+        evidence = gained.cumsum(axis=-2) / self.dispersion[..., None]
+        log_e: FloatArray = np.logaddexp.reduce(_LOG_WEIGHT + evidence, axis=-1)
+        return log_e
+
+    def expected_on_canary(self, ratio: FloatArray) -> FloatArray:
+        """Bad events the canary would hold of the total at `ratio` (shape (...))."""
+        weighted = self.share * ratio[..., None]
+        held: FloatArray = (self.total * weighted / (weighted + 1.0 - self.share)).sum(axis=-1)
+        return held
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray, *, otherwise: float) -> FloatArray:
+    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
+    ratio: FloatArray = np.divide(numerator, denominator, out=np.full(shape, otherwise), where=denominator > 0.0)
+    return ratio
+
+
+def _null_ratio(tolerance: float) -> float:
+    if not tolerance > -1.0:
+        raise InvalidInput(f"a tolerance must be above -1, got {tolerance}")
+    return 1.0 + tolerance
+
+
+def _largest(holds: Callable[[FloatArray], NDArray[np.bool_]], runs: tuple[int, ...]) -> FloatArray:
+    """The largest ratio for which `holds`, which is true below some ratio and false above it, by bisection."""
+    low = np.full(runs, np.log(_SMALLEST_RATIO))
+    high = np.full(runs, np.log(_LARGEST_RATIO))
+    below = ~holds(np.exp(low))
+    above = holds(np.exp(high))
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        held = holds(np.exp(middle))
+        low, high = np.where(held, middle, low), np.where(held, high, middle)
+    return np.where(below, 0.0, np.where(above, np.inf, np.exp(low)))
