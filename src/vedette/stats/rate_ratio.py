@@ -15,7 +15,7 @@ and n_s requests multiplies a term of E, in expectation, by ::
 
 The exponent is zero at r = r₀ when ρ = n_c / (n_c + n_s), and below zero for a smaller r because k b > 1. So E is a
 test supermartingale at every p, rare events or not, and E ever reaches 1/α with probability α at most (Ville 1939).
-Where units differ, with rates μ_b known from their own history, the same holds for ρ = Σ_canary n_b μ_b / Σ n_b μ_b, see
+Where units differ, with rates μ_b known from their own history, it holds for ρ = Σ_canary n_b μ_b / Σ n_b μ_b, see
 `expected_share`. For k < 1 all signs turn, and E is evidence that the canary is *better* than r₀.
 
 **Totals so far.** The open cell enters with its totals so far, and E is taken anew from all cells at each look. By
@@ -37,9 +37,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
-
-FloatArray = NDArray[np.float64]
 
 
 def _prior() -> tuple[FloatArray, FloatArray]:
