@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import betainc, betaln, gammainc, gammaincc, gammaln, log_ndtr, zeta
 
-FloatArray = NDArray[np.float64]
+from vedette.evidence.summary import FloatArray
+
 LogMixture = Callable[[float], float | FloatArray]
 
 
