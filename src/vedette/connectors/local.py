@@ -81,7 +81,10 @@ class LocalModel:
         rows = [self._row(position, query) for position, query in enumerate(queries)]
         batch = np.array(rows, dtype=object if self._model.features is None else np.float64)
         try:
-            labels = self._model.label(batch)
+            # A number so large that the model overflows gets some label, as any nonsense does: no client may make a
+            # version fail.
+            with np.errstate(all="ignore"):
+                labels = self._model.label(batch)
         except Exception as error:
             raise Unavailable(f"local model {self._name} failed: {type(error).__name__}: {error}") from error
         if labels.shape != (len(queries),):
@@ -151,9 +154,8 @@ def _open_skops(path: Path, data: bytes, trusted: Sequence[str]) -> _Model:
         raise Refused(f"{path} holds a {type(estimator).__name__} that cannot predict: {error}") from error
 
     def label(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        # What goes in was checked above; checking it again costs more than the answer. A number so large that the
-        # model overflows gets some label, as any nonsense does: a client must not be able to make a version fail.
-        with sklearn.config_context(assume_finite=True, skip_parameter_validation=True), np.errstate(all="ignore"):
+        # What goes in was checked before; checking it again costs more than the answer.
+        with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
             return np.asarray(predict(batch))
 
     # scikit-learn's own word for a model of feature vectors; text vectorisers have no such number.
@@ -174,16 +176,16 @@ def _open_onnx(path: Path, data: bytes) -> _Model:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise Corrupt(f"{path} is no whole ONNX artefact: {error}") from error
-    inputs, output = session.get_inputs(), session.get_outputs()[0].name
-    kind, shape = inputs[0].type, inputs[0].shape
-    is_text = kind == "tensor(string)"
-    is_vector = kind in _ONNX_FLOATS and len(shape) == 2 and isinstance(shape[1], int)
-    if len(inputs) != 1 or not (is_text or is_vector):
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    first = inputs[0] if len(inputs) == 1 and outputs else None
+    is_text = first is not None and first.type == "tensor(string)" and len(first.shape) in {1, 2}
+    is_vector = first is not None and first.type in _ONNX_FLOATS and [type(size) for size in first.shape[1:]] == [int]
+    if first is None or not (is_text or is_vector):
         takes = ", ".join(f"{one.name}: {one.type}{one.shape}" for one in inputs)
         raise Refused(f"{path} takes ({takes})", hint="one input, of strings or of float vectors of a fixed length")
 
     def label(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        rows = batch.reshape(-1, 1) if is_text and len(shape) == 2 else batch
-        return np.asarray(session.run([output], {inputs[0].name: rows.astype(_ONNX_FLOATS.get(kind, object))})[0])
+        rows = batch.astype(_ONNX_FLOATS[first.type]) if is_vector else batch.reshape([-1, 1][: len(first.shape)])
+        return np.asarray(session.run([outputs[0].name], {first.name: rows})[0])
 
-    return _Model(shape[1] if is_vector else None, label)
+    return _Model(first.shape[1] if is_vector else None, label)
