@@ -1,0 +1,1 @@
+"""Who did what, and how it is proven: the audit chain."""

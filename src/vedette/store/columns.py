@@ -1,0 +1,37 @@
+"""Column types that mean the same in SQLite and in PostgreSQL."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Double, Integer
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC to the microsecond; what comes out knows its zone, what goes in must."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Turn a moment of any zone into UTC."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Say that a stored moment is in UTC."""
+        return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+DOCUMENT = JSON().with_variant(JSONB(), "postgresql")
+"""Plain JSON data."""
+
+EXACT_DOCUMENT = JSON()
+"""Plain JSON data kept letter by letter, for what is hashed."""
+
+BIG = BigInteger().with_variant(Integer(), "sqlite")
+"""A 64-bit integer, in SQLite one that can be the row's number."""
+
+REAL: Double[float] = Double()
+"""A 64-bit float."""
