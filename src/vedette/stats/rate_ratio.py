@@ -58,6 +58,7 @@ def _prior() -> tuple[FloatArray, FloatArray]:
 _LOG_RATIO, _LOG_WEIGHT = _prior()
 _SMALLEST_RATIO, _LARGEST_RATIO = 1e-4, 1e4
 _BISECTIONS = 60
+_PRIOR_BUCKETS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ def expected_share(
     """The share of bad events the canary would have if nothing changed, from each bucket's own history.
 
     Arms made of whole tenants differ before anything is deployed, so their share of the requests says little about
-    their share of the bad events. Each bucket brings its past rate, shrunk towards the domain's rate.
+    their share of the bad events. Here each bucket counts with its `past_rate`.
 
     Args:
         canary_requests: requests per bucket on the canary, shape (..., buckets).
@@ -180,34 +181,37 @@ def expected_share(
 def past_rate(history_requests: ArrayLike, history_bad: ArrayLike, *, pseudo_requests: float = 200.0) -> FloatArray:
     """Each bucket's bad-event rate before the rollout, shrunk towards the domain's; always above 0.
 
-    Arguments are those of `expected_share`. Half a bad event in one more request keeps the domain's rate positive.
+    Arguments are those of `expected_share`. Half a bad event in one more request keeps the domain's rate above 0.
     """
     requests = np.asarray(history_requests, dtype=np.float64)
     bad = np.asarray(history_bad, dtype=np.float64)
     domain = (bad.sum(axis=-1, keepdims=True) + 0.5) / (requests.sum(axis=-1, keepdims=True) + 1.0)
-    return _ratio(bad + pseudo_requests * domain, requests + pseudo_requests, otherwise=0.0)
+    rate: FloatArray = (bad + pseudo_requests * domain) / (requests + pseudo_requests)
+    return rate
 
 
 def estimate_dispersion(bad: ArrayLike, expected: ArrayLike) -> FloatArray:
     """How much more bucket counts vary than independent events would: variance over mean, at least 1.
 
     Give it the *stable* arm, which the release under test does not touch. Buckets weigh by what they are expected to
-    hold, as they do in the arm's total; a change common to all buckets (the domain's bad day) is taken out first.
+    hold, as they do in the arm's total; a change common to all buckets (the domain's bad day) is taken out first. With
+    few effective buckets the ratio is noisy, so it is averaged with twenty buckets' worth of independent events.
 
     Args:
-        bad: bad events per bucket, shape (..., buckets).
+        bad: bad events per bucket so far, shape (..., buckets).
         expected: expected bad events per bucket up to a common factor, same shape: requests times `past_rate`.
 
     Returns:
         Shape (...); 1 where there is nothing to estimate from.
     """
     observed, weight = np.broadcast_arrays(np.asarray(bad, dtype=np.float64), np.asarray(expected, dtype=np.float64))
-    total = weight.sum(axis=-1)
-    part = _ratio(weight, total[..., None], otherwise=0.0)
+    part = _ratio(weight, weight.sum(axis=-1, keepdims=True), otherwise=0.0)
+    concentration = (part**2).sum(axis=-1)
     seen = observed.sum(axis=-1)
     residual = ((observed - seen[..., None] * part) ** 2).sum(axis=-1)
-    if_independent = seen * (1.0 - (part**2).sum(axis=-1))
-    return np.maximum(_ratio(residual, if_independent, otherwise=1.0), 1.0)
+    ratio = _ratio(residual, seen * (1.0 - concentration), otherwise=1.0)
+    buckets = _ratio(np.ones_like(concentration), concentration, otherwise=0.0)
+    return np.maximum((buckets * ratio + _PRIOR_BUCKETS) / (buckets + _PRIOR_BUCKETS), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
