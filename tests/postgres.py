@@ -1,0 +1,135 @@
+"""A real PostgreSQL for tests: the one you name, or one started for this session and thrown away.
+
+``VEDETTE_TEST_POSTGRES`` names a server whose user may create databases. Without it, the binaries of this machine run
+a server on a socket in a temporary folder. Without binaries, a root on CI installs Debian's; anywhere else on CI the
+tests fail, and on a user's machine they are skipped and say so.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import URL, make_url
+
+_DEBIAN = Path("/usr/lib/postgresql")
+_PATIENCE = 60.0
+
+
+@contextmanager
+def server() -> Iterator[URL]:
+    """Give the URL of a server whose user may create databases, for as long as the block lasts."""
+    if given := os.environ.get("VEDETTE_TEST_POSTGRES"):
+        yield make_url(given).set(drivername="postgresql")
+        return
+    programs = _programs()
+    user = _unprivileged() if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="vedette-pg-"))
+    try:
+        if user:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        with _running(programs, folder, user):
+            yield URL.create("postgresql", username="vedette", database="postgres", query={"host": str(folder)})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def database(url: URL, name: str, template: str = "template0") -> Iterator[URL]:
+    """Make a database on the server of ``url``, and drop it when the block ends."""
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        try:
+            yield url.set(database=name)
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def _running(programs: Path, folder: Path, user: pwd.struct_passwd | None) -> Iterator[None]:
+    identity, group = (user.pw_uid, user.pw_gid) if user else (None, None)
+    data = folder / "data"
+    made = subprocess.run(
+        [programs / "initdb", "-D", data, "-U", "vedette", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        user=identity,
+        group=group,
+    )
+    if made.returncode:
+        pytest.fail(f"initdb failed: {made.stderr}", pytrace=False)
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(folder),
+        "fsync": "off",  # its durability is PostgreSQL's business, not under test here
+        "max_connections": "60",
+    }
+    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [programs / "postgres", "-D", data, *arguments],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            user=identity,
+            group=group,
+        )
+    try:
+        _await(process, folder)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            psycopg.connect(host=str(folder), user="vedette", dbname="postgres").close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"PostgreSQL did not start:\n{(folder / 'log').read_text()}", pytrace=False)
+
+
+def _programs() -> Path:
+    """Give the folder of initdb and postgres, the newest there are."""
+    if found := _find():
+        return found
+    if os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for arguments in (["update", "-q"], ["install", "-qy", "--no-install-recommends", "postgresql"]):
+            subprocess.run(["apt-get", *arguments], check=True, env=quiet)
+        if found := _find():
+            return found
+    message = "PostgreSQL is missing: install it, or name a server in VEDETTE_TEST_POSTGRES"
+    if os.environ.get("CI"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(f"{message}. THE TESTS ON POSTGRESQL DID NOT RUN")
+
+
+def _find() -> Path | None:
+    versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), reverse=True)
+    programs = [str(path) for path in versions] + [path for path in [shutil.which("initdb")] if path]
+    return next((folder for path in programs if ((folder := Path(path).resolve().parent) / "postgres").exists()), None)
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    """Give a user that PostgreSQL agrees to run as; it refuses root."""
+    users = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return users.get("postgres") or users["nobody"]
