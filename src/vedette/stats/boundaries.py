@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import betainc, betaln, gammainc, gammaincc, gammaln, log_ndtr, zeta
+from scipy.special import betainc, betaln, expit, gammainc, gammaincc, gammaln, log_ndtr, logit, zeta
 
 from vedette.evidence.summary import FloatArray
 
@@ -114,6 +114,24 @@ def stitched_boundary(
     return stitch(v, level, scale, eta)
 
 
+def double_stitched_boundary(
+    q: float, n: ArrayLike, alpha: float, *, n_min: float, delta: float = 0.5, s: float = 1.4, eta: float = 2.0
+) -> FloatArray:
+    """Boundary of `n * (empirical - true distribution)` at the q-quantile, for all q and all `n` together.
+
+    `delta`, `s` and `eta` set the spacing of the pieces; `n_min` is where they begin. Source: Howard & Ramdas,
+    "Sequential estimation of quantiles", Bernoulli 28 (2022).
+    """
+    n, odds = np.maximum(np.asarray(n, np.float64), n_min), float(logit(q))
+    nearest = np.minimum(0.5, expit(odds + 2.0 * delta * np.sqrt(n_min * eta / n))) if q < 0.5 else q
+    variance = n * nearest * (1.0 - nearest)
+    piece = np.sqrt(n / n_min) * abs(odds) / (2.0 * delta) + 1.0
+    pieces = 2.0 * zeta(s) * (2.0 * zeta(s) + 1.0) / (alpha * np.log(eta) ** s)
+    level = s * np.log(np.log(eta * n / n_min)) + s * np.log(piece) + np.log(pieces)
+    slack = delta * np.sqrt(eta * variance / n_min)
+    return cast("FloatArray", slack + stitch(variance, level, (1.0 - 2.0 * q) / 3.0, eta))
+
+
 def stitch(v: FloatArray, level: ArrayLike, scale: ArrayLike, eta: float) -> FloatArray:
     """Sub-gamma boundary that holds within a factor `eta` of intrinsic time with probability `1 - exp(-level)`."""
     level, scale = np.asarray(level, np.float64), np.asarray(scale, np.float64)
@@ -125,8 +143,11 @@ def stitch(v: FloatArray, level: ArrayLike, scale: ArrayLike, eta: float) -> Flo
 def _log_incomplete_beta(a: ArrayLike, b: ArrayLike, upper: float) -> FloatArray:
     if upper >= 1.0:
         return cast("FloatArray", betaln(a, b))
-    with np.errstate(divide="ignore"):  # a vanishing share is an e-value of zero
-        return cast("FloatArray", np.log(betainc(a, b, upper)) + betaln(a, b))
+    with np.errstate(divide="ignore"):
+        log_share = np.log(betainc(a, b, upper)) + betaln(a, b)
+    # A share too small for a float is replaced by the first term of its series: still no more than the truth.
+    first_term = np.multiply(a, np.log(upper)) + np.multiply(b, np.log1p(-upper)) - np.log(a)
+    return cast("FloatArray", np.maximum(log_share, first_term))
 
 
 def _crossing(log_mixture: LogMixture, alpha: float, upper: float | None = None) -> float:
