@@ -65,7 +65,7 @@ def test_growthbook_one_sided_absolute():
     Its p of .46316 is a bisection that stops after ten steps; the root it closes in on is .46305.
     """
     a, b = MeanEstimate.of(REVENUE_A), MeanEstimate.of(REVENUE_B)
-    greater, less = (compare(b, a, alpha=0.05, side=side) for side in (Side.GREATER, Side.LESS))
+    greater, less = (compare(b, a, alpha=0.05, side=side, n=6461) for side in (Side.GREATER, Side.LESS))
     assert greater.effect == pytest.approx(0.23437666666666668, rel=1e-5)
     got = difference(0.23437666666666668, 0.12983081254184736, 6461, alpha=0.05, side=Side.GREATER)
     assert got.low == pytest.approx(-0.12656844172804982, rel=1e-9)
@@ -276,3 +276,25 @@ def test_false_alarms_at_all_looks_together(case):
     absolute, relative = _false_alarms(draws[0], draws[1], first)
     assert 0 < absolute <= 0.05
     assert relative <= absolute
+
+
+def test_false_alarms_while_the_split_changes():
+    """Over a ramp of 1, 10 and 50 %, with a look every 20 units, at most 5 % of A/A runs ever alarm, on either side."""
+    random = np.random.default_rng(11)
+    steps = [(weight, 20) for weight in (0.01, 0.1, 0.5) for _ in range(100)]
+    canary = np.cumsum([random.binomial(size, weight, 2000) for weight, size in steps], axis=0)
+    stable = np.cumsum([size for _, size in steps])[:, None] - canary
+    sums = [np.cumsum(_normal_sums(random, arm), axis=0) for arm in (canary, stable)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.nan_to_num((sums[0] / canary - sums[1] / stable) / np.sqrt(1 / canary + 1 / stable))
+        clock = 4.0 / (1.0 / canary + 1.0 / stable)
+    known = canary >= 2
+    for side in Side:
+        log_e = np.where(known, log_e_value(z, np.where(known, clock, 1.0), 0.05, side, tuning=1000), 0.0)
+        assert 0 < np.mean(log_e.max(axis=0) >= math.log(20)) <= 0.05
+
+
+def _normal_sums(random: np.random.Generator, totals: FloatArray) -> FloatArray:
+    """Draw the sum of each look's new standard normal values, given how many there are in total at each look."""
+    new = np.diff(totals, axis=0, prepend=0)
+    return np.sqrt(new) * random.standard_normal(new.shape)

@@ -4,8 +4,8 @@ A count of values up to x is a sum of Bernoulli observations, so what holds for 
 quantiles and distribution functions at all times. Nothing is assumed about the distribution, not even a mean.
 
 Within a bin the values are not known. Every bound here takes the worst place in the bin, so evidence from a histogram
-is never more than evidence from the values themselves would be. For the same reason a difference of less than a bin
-(4 %) is not seen.
+is never more than evidence from the values themselves would be. The price: what lies less than two bins (8 %) beyond
+a tolerance is not seen.
 
 **Units that share a cause.** Where requests come in clusters (users, tenants), `design_effect` is how many of them
 are worth one independent request; counts are divided by it.

@@ -6,7 +6,9 @@ means to be about normal. One critical value serves all: the absolute interval, 
 inversion of the same test (Fieller) the relative interval. So they cannot contradict each other.
 
 **The clock.** `n` is the intrinsic time: it must grow in proportion to the information `1 / standard_error**2`. With a
-constant split that is the number of units; where the split changes, take `balanced_size`.
+constant split that is the number of units. In a ramp the number of units runs ahead of what the small arm teaches, so
+`compare` takes the `balanced_size` of the arms. `tuning` must be fixed before the first look: one that follows the data
+makes the critical value a constant, which is crossed sooner or later.
 
 References:
     Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, "Time-uniform central limit theory and asymptotic confidence
@@ -176,7 +178,7 @@ def compare(
         side: Which departures from the margin count.
         margin: Tolerated absolute effect.
         relative_margin: Tolerated effect as a fraction of the control's size; not together with `margin`.
-        n: Intrinsic time (see the module); the units of both arms unless given.
+        n: Intrinsic time (see the module); the balanced size of the arms unless given.
         covariance: Covariance of the two means, where the same units are in both.
         tuning: Intrinsic time at which the sequence is tightest.
 
@@ -185,7 +187,7 @@ def compare(
     """
     if margin and relative_margin:
         raise InvalidInput("a margin is absolute or relative, not both")
-    n = treatment.n + control.n if n is None else n
+    n = balanced_size(treatment.n, control.n) if n is None else n
 
     def contrast(factor: float) -> Comparison:
         variance = treatment.variance - 2.0 * factor * covariance + factor * factor * control.variance
