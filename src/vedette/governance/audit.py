@@ -122,10 +122,14 @@ def _text(text: str) -> str:
     return str(text)
 
 
-def _instant(when: datetime) -> str:
+def _utc(when: datetime) -> datetime:
     if when.tzinfo is None:
         raise InvalidInput(f"{when} has no time zone")
-    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return when.astimezone(UTC)
+
+
+def _instant(when: datetime) -> str:
+    return _utc(when).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def hash_of(entry: AuditEntry) -> str:
@@ -164,7 +168,7 @@ def chain(
         raise InvalidInput("an audit entry names its actor and its action")
     entry = AuditEntry(
         sequence=head.sequence + 1,
-        at=at.astimezone(UTC),
+        at=_utc(at),
         actor=_text(actor),
         action=_text(action),
         domain=_text(domain),

@@ -13,12 +13,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError
 
 from vedette.governance.audit import plain
 from vedette.kernel.errors import InvalidInput, Unavailable
 from vedette.store.failures import translated
+from vedette.store.tables import SCHEMA
 
 _POSTGRES_NEEDED = 14
 _PATIENCE = 10.0
@@ -81,7 +82,10 @@ class Store:
             Refused: the database was written by a newer vedette.
             Unavailable: the database does not answer.
         """
-        from vedette.store.migrations import upgrade
+        with self.reading() as connection:
+            if schema_of(connection) == SCHEMA:
+                return
+        from vedette.store.migrations import upgrade  # Alembic takes its time to import, and is seldom needed
 
         with self.transaction() as connection:
             upgrade(connection)
@@ -89,6 +93,13 @@ class Store:
     def close(self) -> None:
         """Close all connections; the store can still be used, and opens new ones."""
         self._writing.dispose()
+
+
+def schema_of(connection: Connection) -> str | None:
+    """Say which migration a database stands at, or None when it has no tables of ours."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
 
 
 def sqlite_is_sound(version: tuple[int, int, int]) -> bool:
@@ -143,7 +154,9 @@ def _sqlite(url: URL, patience: float) -> Engine:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"cannot make the folder {folder}: {error.strerror}", hint="choose another one") from error
-    engine = create_engine(url, module=driver, json_serializer=_json, connect_args={"timeout": patience})
+    engine = create_engine(
+        url, module=driver, json_serializer=_json, pool_timeout=patience, connect_args={"timeout": patience}
+    )
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
@@ -168,7 +181,9 @@ def _postgres(url: URL, patience: float) -> Engine:
     if "options" not in url.query:
         arguments["options"] = options
     try:
-        engine = create_engine(url, json_serializer=_json, pool_pre_ping=True, connect_args=arguments)
+        engine = create_engine(
+            url, json_serializer=_json, pool_timeout=patience, pool_pre_ping=True, connect_args=arguments
+        )
     except ImportError as error:
         raise Unavailable("the PostgreSQL driver is not installed", hint="pip install 'vedette[postgres]'") from error
 

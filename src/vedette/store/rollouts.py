@@ -80,7 +80,7 @@ class StoredLook:
     at: datetime
     watched: float
     weight: float
-    observations: tuple[Mapping[str, Any], ...]
+    observations: Mapping[str, Any]
     verdicts: tuple[Mapping[str, Any], ...]
 
 
@@ -356,6 +356,6 @@ def _look(row: Row[Any]) -> StoredLook:
         at=row.at,
         watched=row.watched,
         weight=row.weight,
-        observations=tuple(row.observations),
+        observations=row.observations,
         verdicts=tuple(row.verdicts),
     )

@@ -21,6 +21,9 @@ from sqlalchemy import (
 
 from vedette.store.columns import BIG, DOCUMENT, EXACT_DOCUMENT, REAL, Instant
 
+SCHEMA = "0001"
+"""The migration at which a database has exactly these tables."""
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -34,6 +34,7 @@ def upgrade(connection: Connection) -> None:
     config = configuration()
     with _ONE_AT_A_TIME:
         if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL lock_timeout = 0"))  # a long migration elsewhere is worth the wait
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         current = MigrationContext.configure(connection).get_current_revision()
