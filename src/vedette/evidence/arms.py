@@ -37,6 +37,14 @@ class ArmSums:
         """Give the histogram of a measure; empty when it was never observed."""
         return self.histograms.get(measure) or Histogram(counts={})
 
+    def __add__(self, other: "ArmSums") -> "ArmSums":
+        """Give what both did together."""
+        measures = {name: self.of(name) + other.of(name) for name in {*self.measures, *other.measures}}
+        histograms = {
+            name: self.histogram(name) + other.histogram(name) for name in {*self.histograms, *other.histograms}
+        }
+        return ArmSums(measures=measures, histograms=histograms)
+
     @property
     def requests(self) -> int:
         """How many requests this version was assigned."""

@@ -5,7 +5,7 @@ nothing is written twice. Unknown fields are refused: a typing error in a spec m
 """
 
 import dataclasses
-from typing import TypeVar, dataclass_transform
+from typing import Any, TypeVar, cast, dataclass_transform
 
 T = TypeVar("T")
 
@@ -24,3 +24,8 @@ def record(cls: type[T]) -> type[T]:
     made = dataclasses.dataclass(frozen=True, slots=True, kw_only=True)(cls)
     made.__pydantic_config__ = {**_SCHEMA, "alias_generator": camel}  # type: ignore[attr-defined]  # read by pydantic
     return made
+
+
+def evolve(value: T, **changes: object) -> T:
+    """Give a copy of a record with some fields changed; its own checks run again."""
+    return cast("T", dataclasses.replace(cast("Any", value), **changes))

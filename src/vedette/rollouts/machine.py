@@ -106,10 +106,11 @@ class PauseReason(StrEnum):
 
 @record
 class Pause:
-    """One reason to stand still, and since when."""
+    """One reason to stand still, since when, and the guardrails it is about (if any)."""
 
     reason: PauseReason
     since: datetime
+    about: tuple[str, ...] = ()
 
 
 @record
@@ -117,25 +118,27 @@ class RolloutStatus:
     """Where a rollout is: written by the reconciler and by the verbs of the CLI, never by the spec's author.
 
     ``salt`` orders the buckets and never changes within the rollout. ``attempt`` counts retries and revisions: evidence
-    of an earlier attempt is not used. ``weight`` is what the canary shall have now, in percent. ``step_since`` is the
+    of an earlier
+    attempt (one begins at ``queued_at``) is not used. ``weight`` is what the canary shall have now, in percent. ``step_since`` is the
     watched time at which a live gateway confirmed this step's plan, or None while none has. ``first_plan`` is the
-    plan revision from which on this attempt's evidence counts, ``step_plan`` the same for this step.
+    plan revision from which on this attempt's evidence counts, ``step_plan`` the same for this step. ``passed`` says
+    that a person, or the evidence in a group, is done with this step. ``overruled`` names the guardrails (or
+    ``sample-ratio``) whose pause a person ended knowingly: they are shown, and stop nothing in this attempt.
     """
 
     phase: Phase = Phase.PENDING
     salt: str
     attempt: int = 1
+    queued_at: datetime
     step: int = 0
     weight: float = 0.0
-    by_hand: float | None = None
     first_plan: int = 0
     step_plan: int = 0
     step_since: float | None = None
     step_at: datetime | None = None
-    confirmed_plan: int = 0
     pauses: tuple[Pause, ...] = ()
-    approved: bool = False
     passed: bool = False
+    overruled: tuple[str, ...] = ()
     previous_stable: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None

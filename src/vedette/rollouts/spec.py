@@ -59,8 +59,8 @@ class Guardrail:
     def __post_init__(self) -> None:
         """Refuse tolerances and weights without meaning."""
         check_name(self.metric, "metric")
-        if not 0 <= self.tolerance < float("inf"):
-            raise InvalidInput(f"tolerance must be 0 or more, not {self.tolerance}")
+        if not 0 <= self.tolerance < 1:
+            raise InvalidInput(f"tolerance must be 0 to 1 (0.1 allows 10 % worse), not {self.tolerance}")
         if not 0 < self.weight < float("inf"):
             raise InvalidInput(f"a guardrail's weight must be above 0, not {self.weight}")
         if self.non_inferior and self.tolerance == 0:

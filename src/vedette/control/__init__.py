@@ -1,0 +1,1 @@
+"""The one hand that acts: it loads, asks the pure rooms, and commits what they decided."""

@@ -1,0 +1,82 @@
+"""The transaction rule, in one place: a change, its audit entry and its outbox rows commit together, or not at all.
+
+Every write of the control plane goes through `Changes.begin`. The block must record at least one audit entry: no entry,
+no change. Every write names its actor.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from vedette.control.instruments import Instruments
+from vedette.governance.audit import AuditEntry
+from vedette.kernel.errors import InvalidInput
+from vedette.store import audit
+from vedette.store.engine import Store
+
+
+class Change:
+    """One open transaction: the connection to write on, when and by whom, and the entries recorded so far."""
+
+    def __init__(self, connection: Connection, actor: str, at: datetime, request_id: str) -> None:
+        self.connection = connection
+        self.actor = actor
+        self.at = at
+        self.request_id = request_id
+        self.entries = 0
+
+    def record(self, action: str, *, domain: str, resource: str, **details: object) -> AuditEntry:
+        """Write the audit entry of what this transaction does; ``details`` are plain JSON values."""
+        entry = audit.append(
+            self.connection,
+            at=self.at,
+            actor=self.actor,
+            action=action,
+            domain=domain,
+            resource=resource,
+            details=details,
+            request_id=self.request_id,
+        )
+        self.entries += 1
+        return entry
+
+
+class Changes:
+    """Opens transactions that obey the rule."""
+
+    def __init__(self, store: Store, instruments: Instruments) -> None:
+        self.store = store
+        self._instruments = instruments
+
+    @contextmanager
+    def begin(self, actor: str, request_id: str = "") -> Iterator[Change]:
+        """Open a change by ``actor``; it commits when the block ends and is undone when the block raises.
+
+        Raises:
+            InvalidInput: no actor is named.
+            RuntimeError: the block recorded no audit entry, so nothing of it was written.
+        """
+        if not actor.strip():
+            raise InvalidInput(
+                "every change names its actor", hint="pass actor=, --actor or the X-Vedette-Actor header"
+            )
+        with self.store.transaction() as connection:
+            change = Change(connection, actor, self._instruments.now(), request_id)
+            yield change
+            if not change.entries:
+                raise RuntimeError("a change without an audit entry is not written")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a read of one moment of the store."""
+        with self.store.reading() as connection:
+            yield connection
+
+
+def since(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what differs between two plain mappings, as ``{field: [before, after]}``, for an audit entry."""
+    names = sorted({*before, *after})
+    return {name: [before.get(name), after.get(name)] for name in names if before.get(name) != after.get(name)}

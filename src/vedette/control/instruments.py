@@ -1,0 +1,23 @@
+"""What the pure rooms must not have: the time, and new ids. Tests put their own in its place."""
+
+import os
+import time
+from datetime import UTC, datetime
+
+from vedette.kernel.ids import uuid7
+
+
+class Instruments:
+    """The clocks and the dice of one process."""
+
+    def now(self) -> datetime:
+        """Give the calendar time, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Give seconds that only grow, whatever is done to the calendar."""
+        return time.monotonic()
+
+    def new_id(self) -> str:
+        """Give a new UUIDv7."""
+        return uuid7(max(0, int(self.now().timestamp() * 1000)), os.urandom(10))

@@ -1,0 +1,100 @@
+"""The composition root: one `ControlPlane` holds one of each service, over one store and one lake."""
+
+import threading
+from pathlib import Path
+from typing import Self
+
+from vedette.control.change import Changes
+from vedette.control.courier import Courier
+from vedette.control.domains import Domains
+from vedette.control.governance import DomainGovernance
+from vedette.control.instruments import Instruments
+from vedette.control.reconcile import Reconciler
+from vedette.control.rollouts import CanaryDeployment
+from vedette.control.traffic import Traffic
+from vedette.control.versions import Versions
+from vedette.lake.outcomes import Lake
+from vedette.store.engine import Store
+
+DEFAULT = "vedette-data"
+
+
+class ControlPlane:
+    """Everything vedette can do, in one object.
+
+    Attributes:
+        domains: the domain catalogue.
+        versions: model versions and what served when.
+        canary: rollouts.
+        traffic: plans, for gateways and for asking which version a unit sees.
+        governance: the audit log.
+        lake: outcomes and the evidence they are.
+        reconciler: moves rollouts, one pass at a time or in the background (`start`).
+        folder: where local files live.
+    """
+
+    def __init__(self, store: Store, lake: Lake, folder: Path, instruments: Instruments | None = None) -> None:
+        clocks = instruments or Instruments()
+        self.instruments = clocks
+        self.store = store
+        self.lake = lake
+        self.folder = folder
+        changes = Changes(store, clocks)
+        self.traffic = Traffic(changes, clocks)
+        self.domains = Domains(changes, self.traffic)
+        self.versions = Versions(changes, self.traffic)
+        self.canary = CanaryDeployment(changes, self.traffic, clocks, lake)
+        self.governance = DomainGovernance(changes)
+        self.reconciler = Reconciler(changes, self.traffic, lake, clocks)
+        self.courier = Courier(store, clocks)
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, interval: float = 1.0) -> None:
+        """Reconcile and deliver in the background until `close`; a look every ``interval`` seconds."""
+        for name, work in (("reconciler", self.reconciler.run), ("courier", self.courier.run)):
+            thread = threading.Thread(target=work, args=(self._stop, interval), name=f"vedette-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Stop the background work and close every connection."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        self.store.close()
+        self.lake.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_plane(url: str | Path = DEFAULT, *, instruments: Instruments | None = None) -> ControlPlane:
+    """Open (and make or migrate, when needed) a control plane.
+
+    Args:
+        url: a folder (SQLite files in it; the default ``./vedette-data``), or ``postgresql://user:password@host/name``.
+        instruments: clocks and ids of your own, for tests.
+
+    Raises:
+        InvalidInput: the URL is none.
+        Unavailable: the database does not answer.
+        Refused: a newer vedette made the database.
+    """
+    place = str(url)
+    if "://" in place:
+        folder, control, outcomes = Path(DEFAULT), place, place
+        if place.startswith("sqlite"):
+            folder = Path(place.split("///", 1)[-1]).parent
+            outcomes = f"sqlite:///{folder}/outcomes.db"
+    else:
+        folder = Path(place)
+        control, outcomes = f"sqlite:///{folder}/control.db", f"sqlite:///{folder}/outcomes.db"
+    store, lake = Store(control), Lake(outcomes)
+    store.migrate()
+    lake.migrate()
+    return ControlPlane(store, lake, folder, instruments)

@@ -1,0 +1,290 @@
+"""`CanaryDeployment`: take this version live step by step; stop it the moment the evidence says so.
+
+Verbs change a rollout under compare-and-swap and return it as it is then. What moves it between verbs is the
+reconciler (`control.reconcile`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from vedette.catalog.lifecycle import DomainState
+from vedette.control.change import Changes
+from vedette.control.commit import commit, settle
+from vedette.control.instruments import Instruments
+from vedette.control.traffic import Traffic
+from vedette.kernel.documents import dump, load
+from vedette.kernel.errors import Conflict, InvalidInput, NotFound, Refused, StaleRevision
+from vedette.kernel.ids import check_name
+from vedette.kernel.records import evolve
+from vedette.lake.evidence import LakeReader
+from vedette.rollouts import commands
+from vedette.rollouts.machine import ACTIVE, RolloutStatus
+from vedette.rollouts.spec import RolloutSpec
+from vedette.store import domains, plans, rollouts, versions
+from vedette.store.pages import Page
+from vedette.store.rollouts import StoredDecision, StoredLook, StoredRollout
+
+Schedule = RolloutSpec | Mapping[str, Any] | Sequence[float | str]
+_Verb = Callable[[Connection, StoredRollout, datetime], commands.Outcome]
+
+
+class CanaryDeployment:
+    """Rollouts of all domains."""
+
+    def __init__(self, changes: Changes, traffic: Traffic, instruments: Instruments, lake: LakeReader) -> None:
+        self._changes = changes
+        self._traffic = traffic
+        self._instruments = instruments
+        self._lake = lake
+
+    def deploy_with_rollout(
+        self,
+        domain_id: str,
+        model_version: str,
+        rollout_schedule: Schedule | None = None,
+        *,
+        actor: str,
+        name: str = "",
+        dry_run: bool = False,
+        request_id: str = "",
+    ) -> StoredRollout:
+        """Begin to take ``model_version`` of ``domain_id`` live.
+
+        Args:
+            domain_id: the domain.
+            model_version: a registered version of it.
+            rollout_schedule: a `RolloutSpec`, a mapping with its fields, a sequence of weights such as
+                ``["1%", "10%", "50%", "100%"]``, or None for the default 1 % → 10 % → 50 % → 100 %.
+            actor: who asks.
+            name: what to call the rollout; ``<domain>-<version>`` unless given.
+            dry_run: check everything and write nothing.
+            request_id: kept in the audit entry.
+
+        Returns:
+            The rollout, pending; a reconciler starts it.
+
+        Raises:
+            InvalidInput: the schedule is wrong.
+            NotFound: no such domain, version or guardrail metric.
+            Conflict: the domain has a rollout that is not at its end.
+            Refused: the domain is not active, has no stable version, or the version is stable already.
+        """
+        spec = _spec(domain_id, model_version, rollout_schedule)
+        now = self._instruments.now()
+        rollout_id = self._instruments.new_id()
+        stored = StoredRollout(
+            id=rollout_id,
+            name=check_name(name or f"{domain_id}-{model_version}"[:63], "rollout"),
+            domain=domain_id,
+            spec=spec,
+            status=RolloutStatus(salt=rollout_id, queued_at=now),
+            created_at=now,
+            created_by=actor,
+        )
+        with self._changes.reading() as connection:
+            _check(connection, stored)
+        if dry_run:
+            return stored
+        with self._changes.begin(actor, request_id) as change:
+            _check(change.connection, stored)
+            rollouts.create(change.connection, stored)
+            versions.set_alias(change.connection, domain_id, "candidate", spec.version)
+            change.record(
+                "rollout.create", domain=domain_id, resource=f"rollout/{stored.id}", name=stored.name, spec=dump(spec)
+            )
+        return stored
+
+    def apply(self, name: str, spec: RolloutSpec, *, actor: str, request_id: str = "") -> StoredRollout:
+        """Make the rollout of this name be as ``spec`` says: start it, leave it, or begin it again with a changed spec.
+
+        An unchanged spec changes nothing; a changed one begins at step 0 with new evidence and clears an abort.
+
+        Raises:
+            Refused: the rollout of this name was promoted or undone; a new one needs a new name.
+        """
+        with self._changes.reading() as connection:
+            known = rollouts.named(connection, name)
+        if known is None:
+            return self.deploy_with_rollout(
+                spec.domain, spec.version, spec, actor=actor, name=name, request_id=request_id
+            )
+        if known.spec == spec:
+            return known
+        if known.domain != spec.domain:
+            raise Conflict(f"rollout {name!r} is of domain {known.domain!r}", hint="choose another name")
+        with self._changes.begin(actor, request_id) as change:
+            status, decision = commands.revise(known.status, change.at)
+            revised = evolve(known, spec=spec, status=status)
+            _check(change.connection, revised)
+            revision = rollouts.revise(
+                change.connection, known.id, spec, status, expected_revision=known.revision, at=change.at, actor=actor
+            )
+            saved = evolve(revised, revision=revision, spec_revision=known.spec_revision + 1)
+            return settle(change, self._traffic, saved, known.status, decision)
+
+    def get(self, ref: str) -> StoredRollout:
+        """Give a rollout by its id, its name, or the id of its domain (then the newest one).
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._changes.reading() as connection:
+            return _find(connection, ref)
+
+    def page(
+        self, *, domain: str | None = None, active: bool = False, after: str | None = None, limit: int = 50
+    ) -> Page[StoredRollout]:
+        """List rollouts, the newest first; of one domain, or only those not at their end, when asked."""
+        with self._changes.reading() as connection:
+            phases = tuple(ACTIVE) if active else ()
+            return rollouts.page(connection, domain=domain, phases=phases, after=after, limit=limit)
+
+    def decisions(self, ref: str, *, after: str | None = None, limit: int = 50) -> Page[StoredDecision]:
+        """List what was decided about a rollout, in order."""
+        with self._changes.reading() as connection:
+            return rollouts.decisions(connection, _find(connection, ref).id, after=after, limit=limit)
+
+    def looks(
+        self, ref: str, *, after: str | None = None, limit: int = 50, newest_first: bool = False
+    ) -> Page[StoredLook]:
+        """List what was seen of a rollout, in order."""
+        with self._changes.reading() as connection:
+            found = _find(connection, ref)
+            return rollouts.looks(connection, found.id, after=after, limit=limit, newest_first=newest_first)
+
+    def pause(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+        """Stand still until a person resumes; the evidence is judged on and may abort."""
+        return self._do(ref, actor, expected, lambda _, it, now: commands.pause(it.status, now, why))
+
+    def resume(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+        """Go on from a pause."""
+        return self._do(ref, actor, expected, lambda _, it, __: commands.resume(it.status, why))
+
+    def promote(
+        self, ref: str, *, actor: str, why: str = "", full: bool = False, expected: int | None = None
+    ) -> StoredRollout:
+        """Be done with this step; with ``full``, make the version stable at once."""
+
+        def verb(connection: Connection, it: StoredRollout, now: datetime) -> commands.Outcome:
+            if not full:
+                return commands.promote(it.spec, it.status, now, why)
+            stable = versions.aliases(connection, it.domain).get("stable", "")
+            return commands.promote_fully(it.spec, it.status, stable, now, why)
+
+        return self._do(ref, actor, expected, verb)
+
+    def abort(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+        """Take the version back at once; nothing outranks this."""
+        return self._do(ref, actor, expected, lambda _, it, now: commands.abort(it.status, now, why), persistent=True)
+
+    def retry(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+        """Begin again at step 0 with new evidence."""
+
+        def verb(connection: Connection, it: StoredRollout, now: datetime) -> commands.Outcome:
+            _check(connection, it)
+            return commands.retry(it.status, now, why)
+
+        return self._do(ref, actor, expected, verb)
+
+    def undo(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+        """Return to the version that was stable before a promotion, at once.
+
+        Raises:
+            Refused: another version became stable since; undoing an old promotion would take back the newer one.
+        """
+
+        def verb(connection: Connection, it: StoredRollout, now: datetime) -> commands.Outcome:
+            outcome = commands.undo(it.spec, it.status, now, why)
+            newest = rollouts.latest(connection, it.domain)
+            stable = versions.aliases(connection, it.domain).get("stable", "")
+            if stable != it.spec.version or (newest is not None and newest.status.phase in ACTIVE):
+                raise Refused(
+                    f"{it.domain!r} has moved on (stable is {stable})", hint="undo or abort the newest rollout instead"
+                )
+            return outcome
+
+        return self._do(ref, actor, expected, verb)
+
+    def set_weight(
+        self, ref: str, weight: float, *, actor: str, why: str = "", expected: int | None = None
+    ) -> StoredRollout:
+        """Give the canary another weight now, in percent, up to that of its step."""
+
+        def verb(connection: Connection, it: StoredRollout, _: datetime) -> commands.Outcome:
+            newest = plans.current(connection, it.domain)
+            return commands.set_weight(it.spec, it.status, weight, newest.plan.revision if newest else 0, why)
+
+        return self._do(ref, actor, expected, verb)
+
+    def _do(
+        self, ref: str, actor: str, expected: int | None, verb: _Verb, *, persistent: bool = False
+    ) -> StoredRollout:
+        """Run a verb on a rollout; a persistent one is tried again while the reconciler is faster."""
+        for attempt in range(5):
+            try:
+                with self._changes.begin(actor) as change:
+                    it = _find(change.connection, ref)
+                    _expect(it, expected)
+                    status, decision = verb(change.connection, it, change.at)
+                    return commit(change, self._traffic, it, status, decision)
+            except (StaleRevision, Conflict):
+                if not persistent or expected is not None or attempt == 4:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def _expect(it: StoredRollout, expected: int | None) -> None:
+    if expected is not None and expected != it.revision:
+        raise StaleRevision(f"rollout {it.name!r} is at revision {it.revision}, not {expected}", hint="read it again")
+
+
+def _find(connection: Connection, ref: str) -> StoredRollout:
+    try:
+        return rollouts.get(connection, ref)
+    except NotFound:
+        found = rollouts.named(connection, ref) or rollouts.latest(connection, ref)
+        if found is None:
+            raise NotFound(
+                f"there is no rollout {ref!r}",
+                hint="name it by its id, its name or its domain; see vedette rollout list",
+            ) from None
+        return found
+
+
+def _spec(domain: str, version: str, schedule: Schedule | None) -> RolloutSpec:
+    if isinstance(schedule, RolloutSpec):
+        if (schedule.domain, schedule.version) != (domain, version):
+            raise InvalidInput(f"the schedule is for {schedule.domain}/{schedule.version}, not {domain}/{version}")
+        return schedule
+    fields: dict[str, Any] = dict(schedule) if isinstance(schedule, Mapping) else {}
+    if schedule is not None and not isinstance(schedule, Mapping):
+        fields = {"steps": [{"weight": weight} for weight in schedule]}
+    return load(RolloutSpec, {**fields, "domain": domain, "version": version})
+
+
+def _check(connection: Connection, rollout: StoredRollout) -> None:
+    """Refuse a rollout that could not run."""
+    spec = rollout.spec
+    domain = domains.get(connection, spec.domain)
+    if domain.state is not DomainState.ACTIVE:
+        raise Refused(f"domain {domain.id!r} is {domain.state}", hint="restore it first")
+    versions.get(connection, spec.domain, spec.version)
+    for guardrail in spec.guardrails:
+        domain.config.metric(guardrail.metric)
+    stable = versions.aliases(connection, spec.domain).get("stable", "")
+    if not stable:
+        raise Refused(
+            f"domain {domain.id!r} has no stable version to compare with",
+            hint="make its first version stable: vedette version install",
+        )
+    if stable == spec.version:
+        raise Refused(f"{spec.version!r} is stable already", hint="there is nothing to roll out")
+    newest = rollouts.latest(connection, spec.domain)
+    if newest is not None and newest.id != rollout.id and newest.status.phase in ACTIVE:
+        raise Conflict(
+            f"domain {domain.id!r} has a rollout already: {newest.name} ({newest.status.phase})",
+            hint="wait for it, or abort it; one domain has one rollout at a time",
+        )

@@ -1,0 +1,129 @@
+"""Traffic: compile each domain's plan from what is stored, publish it, hand it to gateways, take their confirmations.
+
+A plan changes only inside somebody's change (a rollout's step, a new stable version, a configuration), in the same
+transaction; publishing an equal plan writes nothing. Gateways read plans here and nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from vedette.catalog.domain import Domain
+from vedette.catalog.lifecycle import DomainState
+from vedette.control.change import Change, Changes
+from vedette.control.instruments import Instruments
+from vedette.kernel.errors import NotFound, Refused
+from vedette.kernel.records import evolve
+from vedette.rollouts.machine import ACTIVE
+from vedette.routing.choose import Choice, CompiledPlan
+from vedette.routing.plan import Canary, TrafficPlan, millionths
+from vedette.store import domains, plans, rollouts, versions
+
+ALIVE = timedelta(seconds=15)
+"""A gateway that has not been heard of for this long does not hold a rollout up."""
+
+
+class Traffic:
+    """Who serves what, now."""
+
+    def __init__(self, changes: Changes, instruments: Instruments) -> None:
+        self._changes = changes
+        self._instruments = instruments
+        self._compiled: dict[str, CompiledPlan] = {}
+
+    def publish(self, change: Change, domain_id: str) -> TrafficPlan:
+        """Compile the domain's plan inside ``change`` and store it as the next revision if it differs from the last."""
+        connection = change.connection
+        stored = plans.current(connection, domain_id)
+        last = stored.plan if stored else None
+        plan = _compile(connection, domains.get(connection, domain_id), last.revision if last else 0)
+        if last is not None and evolve(plan, revision=last.revision) == last:
+            return last
+        plans.publish(connection, plan, at=change.at)
+        change.record(
+            "traffic.publish",
+            domain=domain_id,
+            resource=f"plan/{domain_id}/{plan.revision}",
+            stable=plan.stable,
+            canary=plan.canary.version if plan.canary else "",
+            weight=plan.weight,
+        )
+        return plan
+
+    def plan(self, domain_id: str) -> TrafficPlan:
+        """Give the plan in force for a domain.
+
+        Raises:
+            NotFound: there is no such domain.
+        """
+        with self._changes.reading() as connection:
+            found = plans.current(connection, domain_id)
+        if found is None:
+            raise NotFound(f"there is no domain {domain_id!r}", hint="`vedette domain list` shows those there are")
+        return found.plan
+
+    def choose(self, domain_id: str, unit: str) -> Choice:
+        """Say which version a unit sees, by the plan in force.
+
+        Raises:
+            NotFound: there is no such domain.
+            Refused: the domain serves nothing now.
+        """
+        plan = self.plan(domain_id)
+        if not plan.serving:
+            raise Refused(f"domain {domain_id!r} serves nothing now", hint="give it a stable version, or restore it")
+        compiled = self._compiled.get(domain_id)
+        if compiled is None or compiled.plan != plan:
+            compiled = self._compiled[domain_id] = CompiledPlan(plan)
+        return compiled.choose(unit)
+
+    def poll(self, since: int) -> tuple[int, Sequence[TrafficPlan]]:
+        """Give the newest sequence number and every domain's plan that changed after ``since`` (0 for all)."""
+        with self._changes.reading() as connection:
+            found = plans.since(connection, since)
+        return max([since, *(plan.sequence for plan in found)]), [plan.plan for plan in found]
+
+    def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
+        """Note that a gateway serves these plan revisions, and that it is alive."""
+        now = self._instruments.now()
+        with self._changes.store.transaction() as connection:
+            plans.seen(connection, router, kind="gateway", at=now)
+            plans.confirm(connection, router, revisions, at=now)
+
+    def goodbye(self, router: str) -> None:
+        """Forget a gateway that stops, so that no rollout waits for it."""
+        with self._changes.store.transaction() as connection:
+            plans.forget(connection, router)
+
+    def confirmed(self, connection: Connection, domain_id: str) -> int:
+        """Give the newest plan revision that every live gateway serves; 0 when none is alive, or one serves none."""
+        alive = self._instruments.now() - ALIVE
+        routers = {router.id for router in plans.live(connection, since=alive)}
+        said = {c.router: c.revision for c in plans.confirmations(connection, domain=domain_id, live_since=alive)}
+        return min((said.get(router, 0) for router in routers), default=0)
+
+
+def _compile(connection: Connection, domain: Domain, last: int) -> TrafficPlan:
+    stable = versions.aliases(connection, domain.id).get("stable", "")
+    running = rollouts.latest(connection, domain.id)
+    canary = None
+    if running is not None and running.status.phase in ACTIVE and running.status.weight > 0:
+        canary = Canary(
+            version=running.spec.version,
+            rollout=running.id,
+            attempt=running.status.attempt,
+            step=running.status.step,
+            salt=running.status.salt,
+            weight=millionths(running.status.weight),
+        )
+    named = {stable} - {""} | ({canary.version} if canary else set())
+    return TrafficPlan(
+        domain=domain.id,
+        revision=last + 1,
+        stable=stable,
+        canary=canary,
+        backends={name: versions.get(connection, domain.id, name).spec.backend for name in sorted(named)},
+        config=domain.config,
+        serving=domain.state is DomainState.ACTIVE and bool(named),
+    )

@@ -1,0 +1,201 @@
+"""What would have happened: recorded looks, run again under another spec.
+
+Each stored look is taken apart into what was new since the one before. Under another weight the canary would have had
+another share of the same requests, so its counts are scaled by the ratio of the weights, and stable's likewise; under
+the recorded weight nothing is scaled, and the same spec comes to the same end. Counts scaled *up* are extrapolated
+from fewer requests, and the result says so. Means and quantiles are taken as they were recorded.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from vedette.kernel.clock import Calendar, Moment
+from vedette.kernel.decision import Action
+from vedette.kernel.records import evolve, record
+from vedette.rollouts.advance import Look, advance
+from vedette.rollouts.machine import Phase, RolloutStatus
+from vedette.rollouts.observation import Exposure, Observation, RateCell, RateObservation
+from vedette.rollouts.spec import RolloutSpec
+
+
+@record
+class RecordedLook:
+    """One look as it was stored: when, at which canary weight (percent), and what it saw so far."""
+
+    at: datetime
+    watched: float
+    weight: float
+    observations: Mapping[str, Observation]
+    exposures: tuple[Exposure, ...]
+
+
+@record
+class Turn:
+    """One thing the replayed rollout did."""
+
+    at: datetime
+    watched: float
+    action: Action
+    weight: float
+    sentence: str
+
+
+@record
+class Replay:
+    """The replayed rollout: what it did, where it ended, what it cost, and what limits the answer."""
+
+    phase: Phase
+    turns: tuple[Turn, ...]
+    watched: float
+    canary_requests: float
+    bad_requests: Mapping[str, float]
+    notes: tuple[str, ...]
+
+
+def replay(spec: RolloutSpec, looks: Iterable[RecordedLook], *, salt: str = "replay") -> Replay:
+    """Run recorded looks of one attempt through ``spec``; deterministic, and with no effect on anything.
+
+    Approvals, windows, freezes and groups of ``spec`` are left out: they are people's doing, not the evidence's.
+    """
+    ladder = tuple(evolve(step, approval=False) for step in spec.steps)
+    bare = evolve(spec, steps=ladder, group=None, calendar=Calendar())
+    status, tape = RolloutStatus(salt=salt, queued_at=_EPOCH), _Tape()
+    turns: list[Turn] = []
+    last: RecordedLook | None = None
+    for look in looks:
+        tape.take(last, look, status)
+        last = look
+        status = _settle(bare, status, look, tape, turns)
+        if status.phase not in _RUNNING:
+            break
+    return Replay(
+        phase=status.phase,
+        turns=tuple(turns),
+        watched=last.watched if last else 0.0,
+        canary_requests=sum(cell.canary for cell in tape.exposures()),
+        bad_requests=tape.bad(),
+        notes=_notes(status, tape),
+    )
+
+
+def _settle(
+    spec: RolloutSpec, status: RolloutStatus, look: RecordedLook, tape: "_Tape", turns: list[Turn]
+) -> RolloutStatus:
+    """Advance until this look changes nothing more: replayed gateways confirm at once."""
+    while status.phase in _RUNNING:
+        seen = Look(
+            plan=tape.plan,
+            confirmed=tape.plan,
+            stable="",
+            observations=tape.observations(look),
+            exposures=tape.exposures(),
+        )
+        step = advance(spec, status, seen, Moment(utc=look.at, watched=look.watched))
+        if step.status == status:
+            break
+        tape.plan = max(tape.plan, step.status.step_plan)
+        status = step.status
+        if step.decision.action is not Action.HOLD:
+            said = step.decision.sentence
+            turns.append(
+                Turn(at=look.at, watched=look.watched, action=step.decision.action, weight=status.weight, sentence=said)
+            )
+    return status
+
+
+def _notes(status: RolloutStatus, tape: "_Tape") -> tuple[str, ...]:
+    limits = {
+        "the recorded evidence ends before this spec decides": status.phase in _RUNNING,
+        "some canary counts are extrapolated from a smaller recorded weight": tape.extrapolated,
+        "means and quantiles are taken as recorded, at the recorded weights": tape.other_kinds,
+    }
+    return tuple(said for said, holds in limits.items() if holds)
+
+
+_RUNNING = frozenset({Phase.PENDING, Phase.PROGRESSING})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Key = tuple[int, int]
+
+
+class _Tape:
+    """The replayed world's evidence so far, by replayed plan revision and hour."""
+
+    def __init__(self) -> None:
+        self.plan = 0
+        self.extrapolated = False
+        self.other_kinds = False
+        self._rates: dict[str, dict[_Key, RateCell]] = {}
+        self._exposures: dict[_Key, Exposure] = {}
+
+    def take(self, before: RecordedLook | None, look: RecordedLook, status: RolloutStatus) -> None:
+        """Add what ``look`` saw since ``before``, had the canary had the replayed weight."""
+        if status.phase is not Phase.PROGRESSING:
+            return
+        recorded = before.weight if before else look.weight
+        more = status.weight / recorded if recorded > 0 else 0.0
+        less = (100 - status.weight) / (100 - recorded) if recorded < 100 else 0.0
+        self.extrapolated |= more > 1
+        earlier = {(e.revision, e.hour): e for e in before.exposures} if before else {}
+        for exposure in look.exposures:
+            self._expose(exposure, earlier.get((exposure.revision, exposure.hour)), more, less, status.weight)
+        for name, observation in look.observations.items():
+            if not isinstance(observation, RateObservation):
+                self.other_kinds = True
+                continue
+            past = before.observations.get(name) if before else None
+            known = {(c.revision, c.hour): c for c in past.cells} if isinstance(past, RateObservation) else {}
+            for cell in observation.cells:
+                self._count(name, cell, known.get((cell.revision, cell.hour)), more, less)
+
+    def _expose(self, now: Exposure, before: Exposure | None, more: float, less: float, weight: float) -> None:
+        canary, stable = now.canary - (before.canary if before else 0), now.stable - (before.stable if before else 0)
+        if canary or stable:
+            key = (self.plan, now.hour)
+            old = self._exposures.get(key)
+            self._exposures[key] = evolve(
+                now,
+                revision=self.plan,
+                weight=weight,
+                canary=canary * more + (old.canary if old else 0),
+                stable=stable * less + (old.stable if old else 0),
+            )
+
+    def _count(self, name: str, now: RateCell, before: RateCell | None, more: float, less: float) -> None:
+        then = before or evolve(now, canary=0.0, stable=0.0, bad_canary=0.0, bad_stable=0.0)
+        if now.canary == then.canary and now.stable == then.stable and now.bad_canary == then.bad_canary:
+            return
+        key = (self.plan, now.hour)
+        old = self._rates.setdefault(name, {}).get(key)
+        self._rates[name][key] = RateCell(
+            revision=self.plan,
+            hour=now.hour,
+            canary=(now.canary - then.canary) * more + (old.canary if old else 0.0),
+            stable=(now.stable - then.stable) * less + (old.stable if old else 0.0),
+            bad_canary=(now.bad_canary - then.bad_canary) * more + (old.bad_canary if old else 0.0),
+            bad_stable=(now.bad_stable - then.bad_stable) * less + (old.bad_stable if old else 0.0),
+            expected_share=_rescaled(now.expected_share, more, less),
+        )
+
+    def exposures(self) -> tuple[Exposure, ...]:
+        """Give the replayed traffic so far."""
+        return tuple(self._exposures.values())
+
+    def observations(self, look: RecordedLook) -> dict[str, Observation]:
+        """Give what the replayed rollout sees now."""
+        return {
+            name: evolve(seen, cells=tuple(self._rates.get(name, {}).values()))
+            if isinstance(seen, RateObservation)
+            else seen
+            for name, seen in look.observations.items()
+        }
+
+    def bad(self) -> dict[str, float]:
+        """Count the bad events the replayed canary served, by metric."""
+        return {name: sum(cell.bad_canary for cell in cells.values()) for name, cells in self._rates.items()}
+
+
+def _rescaled(share: float, more: float, less: float) -> float:
+    if more == less:
+        return share
+    canary, stable = share * more, (1 - share) * less
+    return canary / (canary + stable) if canary + stable > 0 else 0.0
