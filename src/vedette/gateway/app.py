@@ -1,0 +1,201 @@
+"""What the gateway answers: models, which version a unit sees, and how it is doing."""
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+import msgspec
+
+from vedette.gateway import metrics as prometheus
+from vedette.gateway import ofrep, wire
+from vedette.gateway.exchange import Exchange
+from vedette.gateway.metrics import Metrics
+from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
+from vedette.gateway.plans import PlanTable, ServedPlan
+from vedette.gateway.protocol import ClientConnection, Handler, Request
+from vedette.gateway.recorder import Recorder
+from vedette.gateway.settings import GatewaySettings
+from vedette.kernel.errors import InvalidInput
+from vedette.kernel.ids import uuid7
+from vedette.routing.choose import Choice
+
+_log = logging.getLogger("vedette.gateway")
+_encode = msgspec.json.Encoder().encode
+
+_MODELS = "/v1/models"
+_FLAGS = "/ofrep/v1/evaluate/flags"
+
+
+class _TurnAway(Exception):
+    """The request reaches no version."""
+
+    def __init__(self, status: int, message: str, code: str, param: str | None = None) -> None:
+        super().__init__(message)
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        self.status, self.body = status, error_body(message, kind, code, param)
+
+
+@dataclass(slots=True)
+class GatewayApp:
+    """The state all connections of one gateway share, and the way from a request to its answer."""
+
+    settings: GatewaySettings
+    table: PlanTable
+    metrics: Metrics
+    recorder: Recorder
+    ready: bool = False  # plans are known, from the feed or from the file
+    feed_error: str = ""
+    draining: bool = False
+    connections: set[ClientConnection] = field(default_factory=set)
+    exchanges: set[Exchange] = field(default_factory=set)
+
+    def turned_away(self, status: int) -> None:
+        """Count a request that reached no version."""
+        self.metrics.turn_away(status)
+
+    def handle(self, client: ClientConnection, request: Request) -> Handler | None:
+        """Begin to answer a request; None when the answer was given at once."""
+        try:
+            if request.path in PATHS:
+                _allow(request, "POST")
+                return self._ask(client, request)
+            self._look_up(client, request)
+        except _TurnAway as refusal:
+            self.turned_away(refusal.status)
+            client.respond(refusal.status, b"", wire.JSON, refusal.body)
+        except Exception:  # noqa: BLE001 - one request that breaks us must not take its connection along
+            _log.exception("%s %s failed", request.method, request.path)
+            self.turned_away(500)
+            client.respond(500, b"", wire.JSON, error_body("the gateway failed", "server_error", "internal_error"))
+        return None
+
+    # Models.
+
+    def _ask(self, client: ClientConnection, request: Request) -> Handler | None:
+        try:
+            ask = read_ask(request.path, request.body)
+        except InvalidInput as error:
+            raise _TurnAway(400, str(error), "invalid_request") from error
+        served = self._plan_of(ask.model)
+        choice = _choose(served, request, ask.user)
+        if not choice.version:
+            raise _TurnAway(503, f"domain {ask.model!r} has no version to serve yet", "no_version")
+        request_id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+        exchange = Exchange(
+            self, client, ask=ask, headers=request.headers, served=served, choice=choice, request_id=request_id
+        )
+        exchange.start()
+        return exchange
+
+    def _plan_of(self, domain: str) -> ServedPlan:
+        served = self.table.serving.get(domain)
+        if served is None:
+            if refusal := self.table.refused.get(domain):
+                message = f"the plan of domain {domain!r} was refused: {refusal.reason}"
+                raise _TurnAway(503, message, "plan_refused", "model")
+            message = f"the model {domain!r} does not exist; a model is a domain's id, GET {_MODELS} lists them"
+            raise _TurnAway(404, message, "model_not_found", "model")
+        if not served.plan.serving:
+            raise _TurnAway(404, f"domain {domain!r} is archived and serves nothing", "domain_archived", "model")
+        return served
+
+    # Everything that is answered at once.
+
+    def _look_up(self, client: ClientConnection, request: Request) -> None:
+        path = request.path.rstrip("/") or "/"
+        if answer := _FIXED.get(path):
+            _allow(request, "POST" if path == _FLAGS else "GET")
+            answer(self, client, request)
+        elif path.startswith(f"{_MODELS}/"):
+            _allow(request, "GET")
+            served = self._plan_of(unquote(path.removeprefix(f"{_MODELS}/")))
+            client.respond(200, b"", wire.JSON, _encode(model_entry(served.plan.domain)))
+        elif path.startswith(f"{_FLAGS}/"):
+            _allow(request, "POST")
+            self._flag(client, request, unquote(path.removeprefix(f"{_FLAGS}/")))
+        else:
+            raise _TurnAway(404, f"there is nothing at {request.path}", "not_found")
+
+    def _models(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
+        body = model_list(sorted(name for name, served in self.table.serving.items() if served.plan.serving))
+        client.respond(200, b"", wire.JSON, body)
+
+    def _live(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
+        client.respond(200, b"", wire.JSON, b'{"status":"live"}')
+
+    def _readiness(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
+        status = "draining" if self.draining else "ready" if self.ready else "no plans yet"
+        body = {
+            "status": status,
+            "plans": {name: served.plan.revision for name, served in sorted(self.table.serving.items())},
+            "refused": {
+                name: {"revision": refusal.plan.revision, "reason": refusal.reason}
+                for name, refusal in sorted(self.table.refused.items())
+            },
+            "feedError": self.feed_error,
+            "outcomesLost": self.metrics.outcomes_lost,
+        }
+        client.respond(200 if status == "ready" else 503, b"", wire.JSON, _encode(body))
+
+    def _figures(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
+        self.metrics.in_flight = len(self.exchanges)
+        plans = [served.plan for served in self.table.serving.values()]
+        client.respond(200, b"", prometheus.CONTENT_TYPE, self.metrics.text(plans, sorted(self.table.refused)))
+
+    def _flag(self, client: ClientConnection, request: Request, domain: str) -> None:
+        served = self.table.serving.get(domain)
+        unit = ofrep.read_unit(request.body)
+        if served is None:
+            unit = ofrep.Unit(error="FLAG_NOT_FOUND", details=f"there is no domain {domain!r}")
+        if served is None or unit.error:
+            client.respond(404 if served is None else 400, b"", wire.JSON, ofrep.failure(unit, domain))
+        else:
+            client.respond(200, b"", wire.JSON, ofrep.success(served.compiled, unit.key))
+
+    def _flags(self, client: ClientConnection, request: Request) -> None:
+        unit = ofrep.read_unit(request.body)
+        if unit.error:
+            client.respond(400, b"", wire.JSON, ofrep.failure(unit))
+            return
+        body, tag = ofrep.bulk([served.compiled for _, served in sorted(self.table.serving.items())], unit.key)
+        known = {each.strip().removeprefix(b"W/") for each in (request.header(b"if-none-match") or b"").split(b",")}
+        if tag in known or b"*" in known:
+            client.respond(304, b"etag: %b\r\n" % tag, b"", b"")
+        else:
+            client.respond(200, b"etag: %b\r\n" % tag, wire.JSON, body)
+
+
+_FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], None]] = {
+    _MODELS: GatewayApp._models,  # noqa: SLF001 - the table of this class's own answers
+    _FLAGS: GatewayApp._flags,  # noqa: SLF001
+    "/livez": GatewayApp._live,  # noqa: SLF001
+    "/readyz": GatewayApp._readiness,  # noqa: SLF001
+    "/metrics": GatewayApp._figures,  # noqa: SLF001
+}
+
+
+def _allow(request: Request, method: str) -> None:
+    if request.method != method:
+        raise _TurnAway(405, f"{request.path} takes {method}, not {request.method}", "method_not_allowed")
+
+
+def _choose(served: ServedPlan, request: Request, user: str) -> Choice:
+    """Choose for the request's unit; one without a unit is treated as its domain says, and never hashed."""
+    assignment = served.plan.config.assignment
+    unit = ""
+    if assignment.unit == "user":
+        unit = user
+    elif assignment.unit == "header":
+        unit = (request.header(assignment.header.lower().encode()) or b"").decode("utf-8", "replace").strip()
+    if unit:
+        return served.compiled.choose(unit)
+    if assignment.unit == "request" or assignment.missing == "random":
+        return served.compiled.choose_at_random(random.random())  # noqa: S311 - a split, not a secret
+    if assignment.missing == "stable":
+        return Choice(served.plan.stable, "stable", -1, -1)
+    name = "the user field" if assignment.unit == "user" else f"the header {assignment.header}"
+    raise _TurnAway(400, f"domain {served.plan.domain!r} needs {name} to assign a version", "unit_missing")

@@ -1,0 +1,122 @@
+"""The two things a gateway does beside answering: it follows the plan feed, and it ships outcomes."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from typing import Protocol
+
+from vedette.gateway.app import GatewayApp
+from vedette.gateway.feed import OutcomeSink, PlanFeed, PlanFile
+from vedette.kernel.errors import Corrupt
+from vedette.lake.journal import Batch
+
+_log = logging.getLogger("vedette.gateway")
+_LONGEST_PAUSE = 30.0
+
+
+class Shippable(Protocol):
+    """A journal whose batches can be taken out."""
+
+    def unshipped(self) -> Iterator[Batch]:
+        """Give every batch that was not declared shipped."""
+        ...
+
+    def shipped(self, batch: Batch) -> None:
+        """Forget a batch."""
+        ...
+
+
+class PlanFollower:
+    """Polls the feed, puts plans into force, keeps them on disk, and confirms them."""
+
+    def __init__(self, app: GatewayApp, feed: PlanFeed, file: PlanFile, router: str, threads: Executor) -> None:
+        self._app, self._feed, self._file, self._router, self._threads = app, feed, file, router, threads
+        self._position = 0
+        self._confirmed = 0.0
+
+    async def begin(self) -> None:
+        """Serve the plans of last time until the feed answers."""
+        loop = asyncio.get_running_loop()
+        try:
+            plans = await loop.run_in_executor(self._threads, self._file.load)
+        except Corrupt as error:
+            _log.error("%s", error)
+            return
+        if plans:
+            await self._app.table.adopt(plans)
+            self._app.ready = True
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow the feed until ``stop``."""
+        while not stop.is_set():
+            try:
+                await self._look()
+                self._app.feed_error = ""
+            except Exception as error:  # noqa: BLE001 - whatever the feed does, the plans in force go on being served
+                if not self._app.feed_error:
+                    _log.warning("the plan feed does not answer, the last plans stay in force: %s", error)
+                self._app.metrics.poll_failures += 1
+                self._app.feed_error = str(error) or type(error).__name__
+            await _pause(stop, self._app.settings.poll_interval)
+
+    async def _look(self) -> None:
+        loop, table = asyncio.get_running_loop(), self._app.table
+        position, plans = await loop.run_in_executor(self._threads, self._feed.poll, self._position)
+        if position < self._position:
+            _log.warning("the plan feed began anew; taking all its plans")
+            self._position = 0
+            position, plans = await loop.run_in_executor(self._threads, self._feed.poll, 0)
+        # All the plans of a feed are the truth, even where the file of last time holds higher revisions.
+        taken = await table.adopt(plans, anew=self._position == 0)
+        self._position = position
+        self._app.ready = True
+        due = loop.time() - self._confirmed >= self._app.settings.heartbeat
+        if due:
+            taken += await table.try_refused_again()
+        if taken:
+            in_force = [served.plan for served in table.serving.values()]
+            await loop.run_in_executor(self._threads, self._file.save, in_force)
+        if taken or due:
+            revisions = {name: served.plan.revision for name, served in table.serving.items()}
+            await loop.run_in_executor(self._threads, self._feed.confirm, self._router, revisions)
+            self._confirmed = loop.time()
+
+
+class Shipper:
+    """Takes outcomes from the journal to the sink, in batches whose names never stand for other outcomes."""
+
+    def __init__(self, app: GatewayApp, journal: Shippable, sink: OutcomeSink, threads: Executor) -> None:
+        self._app, self._journal, self._sink, self._threads = app, journal, sink, threads
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ship until ``stop``; a sink that fails is left alone for longer and longer, and loses nothing."""
+        wait = interval = self._app.settings.ship_interval
+        while not stop.is_set():
+            await _pause(stop, wait)
+            wait = interval if await self.ship() else min(2 * wait, _LONGEST_PAUSE)
+
+    async def ship(self) -> bool:
+        """Ship everything there is now; False when the sink did not take it."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._ship_all)
+        except Exception as error:  # noqa: BLE001 - the journal keeps what the sink does not take, whatever is wrong
+            self._app.metrics.ship_failures += 1
+            _log.warning("outcomes wait in the journal: %s", error)
+            return False
+        return True
+
+    def _ship_all(self) -> None:
+        for batch in self._journal.unshipped():
+            if batch.outcomes:
+                self._sink.ship(batch.id, batch.outcomes)
+            self._journal.shipped(batch)
+            self._app.metrics.outcomes_shipped += len(batch.outcomes)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,306 @@
+"""One request on its way: asked of its version, asked again or of stable when that fails, answered, written down.
+
+Until the first byte has gone to the client anything can still be made good, and nobody notices; after it nothing can:
+a stream that breaks ends with an error event, and two versions are never spliced into one answer.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+from vedette.evidence.outcome import OutcomeStatus
+from vedette.gateway import retry, wire
+from vedette.gateway.headers import returned, value_of
+from vedette.gateway.metrics import Metrics
+from vedette.gateway.openai import Ask, error_body, error_event
+from vedette.gateway.plans import ServedPlan
+from vedette.gateway.protocol import ClientConnection
+from vedette.gateway.recorder import Recorder
+from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.sse import EventStream, Usage, usage_of
+from vedette.gateway.upstream import Call, Failure, Headers
+from vedette.kernel.errors import InvalidInput
+from vedette.routing.choose import Choice
+
+
+class Context(Protocol):
+    """What exchanges share."""
+
+    settings: GatewaySettings
+    metrics: Metrics
+    recorder: Recorder
+    exchanges: "set[Exchange]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    kind: bytes = wire.JSON
+    fields: bytes = b""
+
+
+class Exchange:
+    """The life of one request to a model; told of its client by `ClientConnection`, of its backend by a `Call`."""
+
+    def __init__(
+        self,
+        context: Context,
+        client: ClientConnection,
+        *,
+        ask: Ask,
+        headers: Headers,
+        served: ServedPlan,
+        choice: Choice,
+        request_id: str,
+    ) -> None:
+        self._context, self._client, self._ask, self._request_headers = context, client, ask, headers
+        self._served, self._choice, self._request_id = served, choice, request_id
+        self._loop = asyncio.get_running_loop()
+        self._started = self._last = monotonic()  # uvloop's own clock stands still for a millisecond
+        self._deadline = self._started + served.plan.config.timeout
+        self._version = choice.version  # the one being asked
+        self._retries = 0
+        self._stale_once = False  # a kept connection was found closed already
+        self._failed = False  # the assigned version has
+        self._fallback = False
+        self._first: float | None = None  # when the first byte went to the client
+        self._call: Call | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Ask the assigned version."""
+        self._context.exchanges.add(self)
+        self._served.budget.earn()
+        self._try()
+
+    def _try(self, *, fresh: bool = False) -> None:
+        self._status, self._size = 0, 0
+        self._headers: Headers = []
+        self._body: list[bytes] = []
+        self._events: EventStream | None = None
+        self._held = b""  # of a stream, until its first event with data
+        target = self._served.targets[self._version]
+        self._wait_until(min(self._deadline, monotonic() + target.timeout))
+        self._call = target.call(self, self._ask, self._request_headers, self._request_id, fresh=fresh)
+
+    def _wait_until(self, when: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(max(0.0, when - monotonic()), self._time_out)
+
+    def _time_out(self) -> None:
+        """Give up, unless a stream is alive or waits for its client."""
+        if self._first is not None:
+            limits = self._context.settings
+            quiet_since = monotonic() if self._client.paused else self._last
+            until = min(self._started + limits.stream_timeout, quiet_since + limits.idle_timeout)
+            if until > monotonic():
+                self._wait_until(until)
+                return
+        self._drop(Failure.TIMEOUT, f"version {self._version} did not answer in time")
+
+    def _drop(self, failure: Failure, message: str) -> None:
+        if self._call:
+            self._call.abort()
+        self.failed(failure, message)
+
+    # What the backend says.
+
+    def head(self, status: int, headers: Headers) -> None:
+        """Take status and header; what they mean shows when the body is there."""
+        self._status, self._headers = status, headers
+        kind = (value_of(headers, b"content-type") or b"").lower()
+        coding = value_of(headers, b"content-encoding") or b"identity"
+        if status == 200 and kind.startswith(b"text/event-stream") and coding.lower() == b"identity":
+            self._events = EventStream(keep_usage=self._ask.wants_usage, limit=self._context.settings.event_limit)
+
+    def data(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._last = monotonic()
+        if self._events is None:
+            self._body.append(data)
+            self._size += len(data)
+            if self._size > self._context.settings.response_limit:
+                self._drop(Failure.MALFORMED, f"the answer of version {self._version} is too large")
+            return
+        try:
+            passed = self._events.feed(data)
+        except InvalidInput as error:
+            self._drop(Failure.MALFORMED, str(error))
+            return
+        self._pass_on(self._events, passed)
+
+    def done(self) -> None:
+        """Take the end of the answer."""
+        events = self._events
+        if events is not None:
+            self._pass_on(events, events.flush())
+            if not events.finished and events.error is None:
+                self.failed(Failure.CLOSED, f"version {self._version} ended its stream before its time")
+        elif retry.is_failure(self._status):
+            self._recover(self._backend_answer(), retryable=self._status in retry.RETRYABLE)
+        else:
+            self._respond(self._backend_answer(), OutcomeStatus.OK)
+
+    def failed(self, failure: Failure, message: str) -> None:
+        """Take the failure of a try."""
+        if self._first is not None:
+            self._failed = True
+            self._finish(OutcomeStatus.ERROR, self._events.usage if self._events else None)
+            self._client.end_stream(error_event(message), close=True)
+        elif failure is Failure.STALE and not self._stale_once:
+            self._stale_once = True
+            self._try(fresh=True)
+        else:
+            status = 504 if failure is Failure.TIMEOUT else 502
+            self._headers = []  # a Retry-After of an answer that never ended says nothing
+            answer = _Answer(status, error_body(message, "server_error", f"upstream_{failure}"))
+            self._recover(answer, retryable=failure is Failure.CONNECT)
+
+    def _backend_answer(self) -> _Answer:
+        """Give the backend's answer as it may be shown; what it thinks of our key is not the client's business."""
+        if self._status in {401, 403}:
+            message = f"the backend of version {self._version} refused the gateway's key"
+            return _Answer(502, error_body(message, "server_error", "upstream_refused"))
+        kind = b"" if self._status in {204, 304} else value_of(self._headers, b"content-type") or wire.JSON
+        return _Answer(self._status, b"".join(self._body), kind, returned(self._headers))
+
+    # Making it good.
+
+    def _recover(self, answer: _Answer, *, retryable: bool) -> None:
+        """Ask again, or ask stable, or pass the failure on."""
+        wait = self._retry_wait() if retryable else None
+        if wait is not None:
+            self._retries += 1
+            self._context.metrics.of(self._served.plan.domain, self._version).retries += 1
+            if self._timer:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(wait, self._try)
+            return
+        self._failed = True
+        plan = self._served.plan
+        on_canary = self._choice.arm == "canary" and not self._fallback
+        if on_canary and plan.stable and plan.config.fallback and monotonic() < self._deadline:
+            self._fallback, self._version = True, plan.stable
+            self._retries, self._stale_once = 0, False
+            self._try()
+        else:
+            self._respond(answer, OutcomeStatus.ERROR)
+
+    def _retry_wait(self) -> float | None:
+        """Give the seconds to wait before the next try; None when there may be none."""
+        asked = retry.retry_after(value_of(self._headers, b"retry-after"))
+        wait = retry.pause(self._retries, asked)
+        allowed = (
+            self._retries < self._served.plan.config.retries
+            and asked <= self._context.settings.retry_wait
+            and monotonic() + wait < self._deadline
+            and self._served.budget.spend()
+        )
+        return wait if allowed else None
+
+    # Answering. The outcome is kept before the last byte goes out.
+
+    def _respond(self, answer: _Answer, status: OutcomeStatus) -> None:
+        self._finish(status, usage_of(answer.body) if answer.status < 300 else None)
+        self._client.respond(answer.status, self._own_fields() + answer.fields, answer.kind, answer.body)
+
+    def _pass_on(self, events: EventStream, data: bytes) -> None:
+        """Pass events on. What comes before the first with data is held, for it may be an error."""
+        if self._first is None:
+            self._held += data
+            if events.error is not None:
+                said = events.error.decode(errors="replace")[:500]
+                self._drop(Failure.MALFORMED, f"version {self._version} began its stream with an error: {said}")
+                return
+            if not events.started:
+                return
+            self._begin_stream()
+            data, self._held = self._held, b""
+        if events.error is None and not events.finished:
+            self._client.write(data)
+            return
+        self._failed |= events.error is not None
+        self._finish(OutcomeStatus.OK if events.error is None else OutcomeStatus.ERROR, events.usage)
+        self._client.end_stream(data)
+
+    def _begin_stream(self) -> None:
+        self._first = monotonic()
+        kind = value_of(self._headers, b"content-type") or b""
+        fields = b"%b%bcontent-type: %b\r\n" % (self._own_fields(), returned(self._headers), kind)
+        self._client.begin_stream(self._status, fields)
+        if self._client.paused:
+            self.client_paused()
+        self._wait_until(self._first + self._context.settings.idle_timeout)
+
+    def _own_fields(self) -> bytes:
+        plan = self._served.plan
+        return (
+            f"x-vedette-request-id: {self._request_id}\r\nx-vedette-domain: {plan.domain}\r\n"
+            f"x-vedette-version: {self._version}\r\nx-vedette-assigned: {self._choice.version}\r\n"
+            f"x-vedette-plan-revision: {plan.revision}\r\n"
+        ).encode()
+
+    def _finish(self, status: OutcomeStatus, usage: Usage | None, *, whole: bool = True, judged: bool = True) -> None:
+        """Write down what became of it: ``whole`` if it came to its end, ``judged`` if that end is the version's."""
+        if self._timer:
+            self._timer.cancel()
+        if self._call:
+            self._call.let_go()
+        self._context.exchanges.discard(self)
+        now = monotonic()
+        measures: dict[str, float] = {"fallback": int(self._fallback)}
+        if judged:
+            measures["error"] = int(self._failed)
+            measures["rejected"] = int(not self._failed and 400 <= self._status < 500)
+        if whole:
+            measures["latency_ms"] = (now - self._started) * 1000
+        else:
+            measures["partial"] = 1
+        if self._first is not None:
+            measures["ttft_ms"] = (self._first - self._started) * 1000
+        if usage and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
+            measures["tokens_in"], measures["tokens_out"] = usage.prompt_tokens, usage.completion_tokens
+        self._context.recorder.record(
+            self._request_id,
+            self._served.plan,
+            self._choice,
+            served=self._version,
+            status=status,
+            seconds=now - self._started,
+            measures=measures,
+        )
+
+    # What the client and the server do.
+
+    def client_gone(self) -> None:
+        """Stop at once: nobody reads the answer any more."""
+        if self._call:
+            self._call.abort()
+        usage = self._events.usage if self._events else None
+        status = OutcomeStatus.ERROR if self._failed else OutcomeStatus.CLIENT_CLOSED
+        self._finish(status, usage, whole=False, judged=self._failed)
+
+    def client_paused(self) -> None:
+        """Let the backend feel the slow client."""
+        if self._call and self._first is not None:
+            self._call.pause()
+
+    def client_resumed(self) -> None:
+        """Read on."""
+        if self._call:
+            self._call.resume()
+
+    def cut_off(self) -> None:
+        """End it because the gateway stops; that is no fault of the version's."""
+        if self._call:
+            self._call.abort()
+        message = "the gateway is shutting down"
+        self._finish(OutcomeStatus.ERROR, None, whole=False, judged=self._failed)
+        if self._first is None:
+            fields = self._own_fields() + b"retry-after: 1\r\n"
+            self._client.respond(503, fields, wire.JSON, error_body(message, "server_error", "shutting_down"))
+        else:
+            self._client.end_stream(error_event(message), close=True)

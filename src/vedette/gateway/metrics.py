@@ -1,0 +1,126 @@
+"""The gateway's own figures in Prometheus' text format; a handful of integers, so they cost nothing to keep.
+
+``version`` is the assigned one everywhere, as in the analysis.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from vedette.routing.plan import FULL, TrafficPlan
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+@dataclass(slots=True)
+class VersionFigures:
+    """What one version of one domain has done since the gateway began."""
+
+    answered: dict[str, int] = field(default_factory=dict)  # by status
+    errors: int = 0
+    fallbacks: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS) + 1))
+
+    def observe(self, status: str, seconds: float, *, error: bool, fallback: bool) -> None:
+        """Count one answered request."""
+        self.answered[status] = self.answered.get(status, 0) + 1
+        self.errors += error
+        self.fallbacks += fallback
+        self.seconds += seconds
+        self.buckets[bisect_left(_BOUNDS, seconds)] += 1
+
+
+@dataclass(slots=True)
+class Metrics:
+    """All figures of one gateway."""
+
+    versions: dict[tuple[str, str], VersionFigures] = field(default_factory=dict)
+    turned_away: dict[int, int] = field(default_factory=dict)  # requests the gateway answered itself, by HTTP status
+    in_flight: int = 0
+    outcomes_lost: int = 0
+    outcomes_shipped: int = 0
+    poll_failures: int = 0
+    ship_failures: int = 0
+
+    def of(self, domain: str, version: str) -> VersionFigures:
+        """Give the figures of a version, from nothing if need be."""
+        return self.versions.setdefault((domain, version), VersionFigures())
+
+    def turn_away(self, status: int) -> None:
+        """Count a request no version was asked for."""
+        self.turned_away[status] = self.turned_away.get(status, 0) + 1
+
+    def text(self, plans: Iterable[TrafficPlan], refused: Iterable[str]) -> bytes:
+        """Write everything in the text format, with the plans in force."""
+        lines: list[str] = []
+        self._versions(lines)
+        plans = sorted(plans, key=lambda plan: plan.domain)
+        _head(lines, "vedette_rollout_weight", "gauge", "Share of a domain's units that see the canary, 0 to 1.")
+        for plan in plans:
+            if plan.canary:
+                share, version = plan.weight / FULL, plan.canary.version
+                _line(lines, "vedette_rollout_weight", share, domain=plan.domain, version=version)
+        _head(lines, "vedette_plan_revision", "gauge", "Revision of the traffic plan in force.")
+        for plan in plans:
+            _line(lines, "vedette_plan_revision", plan.revision, domain=plan.domain)
+        _head(lines, "vedette_plan_refused", "gauge", "1 for a domain whose newest plan was refused.")
+        for domain in refused:
+            _line(lines, "vedette_plan_refused", 1, domain=domain)
+        _head(lines, "vedette_requests_turned_away_total", "counter", "Requests the gateway answered itself.")
+        for status, count in sorted(self.turned_away.items()):
+            _line(lines, "vedette_requests_turned_away_total", count, status=str(status))
+        _head(lines, "vedette_requests_in_flight", "gauge", "Requests being answered now.")
+        _line(lines, "vedette_requests_in_flight", self.in_flight)
+        for name, value, text in (
+            ("vedette_outcomes_lost_total", self.outcomes_lost, "Outcomes the journal could not take."),
+            ("vedette_outcomes_shipped_total", self.outcomes_shipped, "Outcomes stored by the sink."),
+            ("vedette_poll_failures_total", self.poll_failures, "Times the plan feed did not answer."),
+            ("vedette_ship_failures_total", self.ship_failures, "Times the outcome sink did not answer."),
+        ):
+            _head(lines, name, "counter", text)
+            _line(lines, name, value)
+        return ("\n".join(lines) + "\n").encode()
+
+    def _versions(self, lines: list[str]) -> None:
+        figures = sorted(self.versions.items())
+        _head(lines, "vedette_requests_total", "counter", "Requests assigned to a version, by how they ended.")
+        for (domain, version), each in figures:
+            for status, count in sorted(each.answered.items()):
+                _line(lines, "vedette_requests_total", count, domain=domain, version=version, status=status)
+        for name, attribute, text in (
+            ("vedette_request_errors_total", "errors", "Requests their assigned version failed."),
+            ("vedette_request_fallbacks_total", "fallbacks", "Requests stable answered for the canary."),
+            ("vedette_request_retries_total", "retries", "Second and later tries."),
+        ):
+            _head(lines, name, "counter", text)
+            for (domain, version), each in figures:
+                _line(lines, name, getattr(each, attribute), domain=domain, version=version)
+        name = "vedette_request_duration_seconds"
+        _head(lines, name, "histogram", "From the last byte of the request to the end of the answer.")
+        for (domain, version), each in figures:
+            total = 0
+            for bound, count in zip((*_BOUNDS, "+Inf"), each.buckets, strict=True):
+                total += count
+                _line(lines, f"{name}_bucket", total, domain=domain, version=version, le=str(bound))
+            _line(lines, f"{name}_sum", each.seconds, domain=domain, version=version)
+            _line(lines, f"{name}_count", total, domain=domain, version=version)
+
+
+def _head(lines: list[str], name: str, kind: str, text: str) -> None:
+    lines += (f"# HELP {name} {text}", f"# TYPE {name} {kind}")
+
+
+def _line(lines: list[str], name: str, value: float, **labels: str) -> None:
+    lines.append(f"{name}{_labels(labels)} {value}")
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    pairs = ",".join(f'{key}="{_escape(value)}"' for key, value in labels.items())
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,178 @@
+"""Plans in force: compiled once, swapped by one reference, refused whole when anything about them is wrong."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from vedette.catalog.backend import LocalBackend, OpenAIBackend
+from vedette.gateway.headers import forwarded
+from vedette.gateway.local import LocalPool, Model
+from vedette.gateway.openai import PATHS, Ask
+from vedette.gateway.retry import RetryBudget
+from vedette.gateway.upstream import Call, Headers, Origin, Pool, Receiver
+from vedette.kernel.errors import InvalidInput, VedetteError
+from vedette.routing.choose import CompiledPlan
+from vedette.routing.plan import TrafficPlan
+
+_log = logging.getLogger("vedette.gateway")
+
+
+class Target(Protocol):
+    """One version of one domain as the request path needs it."""
+
+    timeout: float
+
+    def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
+        """Ask it."""
+        ...
+
+
+class RemoteTarget:
+    """A version behind an OpenAI-compatible endpoint."""
+
+    __slots__ = ("_heads", "_model", "_origin", "_own", "timeout")
+
+    def __init__(self, backend: OpenAIBackend, pool: Pool, environment: Mapping[str, str]) -> None:
+        """Prepare the head of each kind of request.
+
+        Raises:
+            InvalidInput: the key is not in the environment, or a header cannot be sent.
+        """
+        parts = urlsplit(backend.url)
+        host = parts.hostname or ""
+        self._origin: Origin = pool.origin(parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80))
+        self._model = msgspec.Raw(msgspec.json.encode(backend.model))
+        own = {name.lower(): value for name, value in (backend.headers or {}).items()}
+        if backend.api_key_env:
+            key = environment.get(backend.api_key_env, "").strip()
+            if not key:
+                raise InvalidInput(f"environment variable {backend.api_key_env} holds no key on this gateway")
+            own["authorization"] = f"Bearer {key}"
+        own |= {"host": parts.netloc.rpartition("@")[2], "accept-encoding": "identity"}
+        own |= {"content-type": "application/json"}
+        self._own = frozenset(name.encode() for name in own)
+        fields = "".join(f"{name}: {_clean(name, value)}\r\n" for name, value in own.items())
+        base = parts.path.rstrip("/")
+        self._heads = {
+            path: f"POST {base}{path.removeprefix('/v1')} HTTP/1.1\r\n{fields}".encode("latin-1") for path in PATHS
+        }
+        self.timeout = backend.timeout
+
+    def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
+        """Send the request with this version's model name and key, and the client's harmless headers."""
+        body = ask.rewritten(self._model)
+        head = b"%b%bx-vedette-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
+            self._heads[ask.path],
+            forwarded(headers, self._own),
+            request_id.encode(),
+            len(body),
+        )
+        return self._origin.call(receiver, head + body, fresh=fresh)
+
+
+def _clean(name: str, value: str) -> str:
+    if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()) or not value.isprintable():
+        raise InvalidInput(f"header {name!r} cannot be sent")
+    return value
+
+
+class LocalTarget:
+    """A version in this process."""
+
+    __slots__ = ("_model", "_pool", "timeout")
+
+    def __init__(self, model: Model, pool: LocalPool, timeout: float) -> None:
+        self._model, self._pool, self.timeout = model, pool, timeout
+
+    def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:  # noqa: ARG002 - the protocol's
+        """Ask the model on a thread."""
+        return self._pool.call(receiver, self._model, ask, request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPlan:
+    """A plan in force with all it needs; a request keeps the one it started with."""
+
+    plan: TrafficPlan
+    compiled: CompiledPlan
+    targets: Mapping[str, Target]
+    budget: RetryBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A plan that was not taken, and why."""
+
+    plan: TrafficPlan
+    reason: str
+
+
+class PlanTable:
+    """The plan in force of each domain, and the refused ones."""
+
+    def __init__(self, pool: Pool, local: LocalPool, threads: Executor, environment: Mapping[str, str]) -> None:
+        self.serving: Mapping[str, ServedPlan] = {}
+        self.refused: Mapping[str, Refusal] = {}
+        self._pool, self._local, self._threads, self._environment = pool, local, threads, environment
+
+    async def adopt(self, plans: Iterable[TrafficPlan], *, anew: bool = False) -> int:
+        """Put plans into force, each whole or not at all; give how many were taken.
+
+        A plan older than the one in force is passed over, unless the feed began ``anew``.
+        """
+        taken = 0
+        for plan in plans:
+            current = self.serving.get(plan.domain)
+            if current and (plan == current.plan if anew else plan.revision <= current.plan.revision):
+                self.refused = {key: value for key, value in self.refused.items() if key != plan.domain}
+                continue
+            try:
+                served = await asyncio.get_running_loop().run_in_executor(self._threads, self._build, plan, current)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a plan must not reach the plan in force
+                self._refuse(plan, error)
+                continue
+            self.serving = {**self.serving, plan.domain: served}
+            self.refused = {key: value for key, value in self.refused.items() if key != plan.domain}
+            taken += 1
+            _log.info("plan %s of %s is in force", plan.revision, plan.domain)
+        if taken:
+            self._local.keep_only(
+                {
+                    backend
+                    for served in self.serving.values()
+                    for backend in served.plan.backends.values()
+                    if isinstance(backend, LocalBackend)
+                }
+            )
+        return taken
+
+    async def try_refused_again(self) -> int:
+        """Try the refused plans again: an artefact may have arrived, a key may be there now."""
+        return await self.adopt([refusal.plan for refusal in self.refused.values()])
+
+    def _refuse(self, plan: TrafficPlan, error: Exception) -> None:
+        reason = str(error) if isinstance(error, VedetteError) else f"{type(error).__name__}: {error}"
+        known = self.refused.get(plan.domain)
+        if not known or known.plan != plan or known.reason != reason:
+            _log.error("plan %s of %s is refused, the one before stays: %s", plan.revision, plan.domain, reason)
+        self.refused = {**self.refused, plan.domain: Refusal(plan, reason)}
+
+    def _build(self, plan: TrafficPlan, current: ServedPlan | None) -> ServedPlan:
+        return ServedPlan(
+            plan=plan,
+            compiled=CompiledPlan(plan),
+            targets={version: self._target(plan, version) for version in plan.backends},
+            budget=current.budget if current else RetryBudget(),
+        )
+
+    def _target(self, plan: TrafficPlan, version: str) -> Target:
+        backend = plan.backends[version]
+        if isinstance(backend, LocalBackend):
+            return LocalTarget(self._local.load(backend), self._local, plan.config.timeout)
+        return RemoteTarget(backend, self._pool, self._environment)

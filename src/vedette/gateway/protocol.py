@@ -1,0 +1,328 @@
+"""HTTP/1.1 for clients: strict parsing, limits, answers in the order of the requests, and pressure passed back.
+
+What llhttp refuses (a length given twice, or beside chunks; bare line feeds; folded headers) is answered 400 and the
+connection closed, because nobody can tell any more where the next request begins.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, cast
+
+import httptools
+
+from vedette.gateway import wire
+from vedette.gateway.openai import error_body
+from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.upstream import Headers
+
+_LINGER = 1.0  # seconds in which a client that is turned away can still read why
+
+
+@dataclass(slots=True)
+class Request:
+    """One whole request: path without query, header names in lower case."""
+
+    method: str
+    path: str
+    headers: Headers
+    body: bytes
+    keep_alive: bool
+    version: str
+
+    def header(self, name: bytes) -> bytes | None:
+        """Give the first value of a header, or None."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Handler(Protocol):
+    """Who is told of a client's fate while its request is being answered."""
+
+    def client_gone(self) -> None: ...  # noqa: D102 - the class says it
+    def client_paused(self) -> None: ...  # noqa: D102
+    def client_resumed(self) -> None: ...  # noqa: D102
+
+
+class App(Protocol):
+    """What answers requests."""
+
+    settings: GatewaySettings
+    draining: bool
+    connections: "set[ClientConnection]"
+
+    def handle(self, client: "ClientConnection", request: Request) -> Handler | None:
+        """Begin to answer; None when the answer was given at once."""
+        ...
+
+    def turned_away(self, status: int) -> None:
+        """Take note of a request that was none."""
+        ...
+
+
+class _Stage(Enum):
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+
+
+class _Malformed(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client: parses its requests, hands them over one at a time, writes the answers."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._settings = app.settings
+        self._parser = httptools.HttpRequestParser(self)
+        self._queue: deque[Request | _Malformed] = deque()
+        self._handler: Handler | None = None
+        self._answering: Request | None = None
+        self._advancing = self._closing = self._chunked = False
+        self._reading = True
+        self._paused_at: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()  # of the last step: connected, a request begun, an answer done
+        self._begin()
+
+    def _begin(self) -> None:
+        self._url = b""
+        self._headers: Headers = []
+        self._body: list[bytes] = []
+        self._size = 0  # of the head, then of the body
+        self._stage = _Stage.IDLE
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio's
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._settings.buffer_limit)
+        self._app.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002, D102 - asyncio's
+        self._closing = True
+        self._app.connections.discard(self)
+        self._queue.clear()
+        if self._handler:
+            handler, self._handler = self._handler, None
+            handler.client_gone()
+
+    def pause_writing(self) -> None:  # noqa: D102 - asyncio's
+        self._paused_at = self._loop.time()
+        if self._handler:
+            self._handler.client_paused()
+
+    def resume_writing(self) -> None:  # noqa: D102 - asyncio's
+        self._paused_at = None
+        if self._handler:
+            self._handler.client_resumed()
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio's
+        while data and not self._closing:
+            headers, stage = self._headers, self._stage
+            try:
+                self._parser.feed_data(data)
+                if stage is _Stage.HEAD and self._stage is stage and self._headers is headers:
+                    self._count_head(len(data))  # one header without end, which the parser keeps to itself
+                data = b""
+            except _Malformed as malformed:
+                self._reject(malformed)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]  # an offer to speak something else, which HTTP allows to pass over
+            except httptools.HttpParserCallbackError as error:
+                cause = error.__context__
+                self._reject(cause if isinstance(cause, _Malformed) else _Malformed(400, "malformed request"))
+            except httptools.HttpParserError as error:
+                self._reject(_Malformed(400, f"malformed request: {error}"))
+        self._advance()
+
+    def _reject(self, malformed: _Malformed) -> None:
+        """Answer no more than this and what came before it."""
+        self._queue.append(malformed)
+        self._closing = True
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:  # noqa: D102 - httptools'
+        self._begin()
+        self._stage = _Stage.HEAD
+        self._since = self._loop.time()
+
+    def on_url(self, url: bytes) -> None:  # noqa: D102 - httptools'
+        self._url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102 - httptools'
+        self._count_head(len(name) + len(value) + 4)
+        if self._stage is _Stage.HEAD:  # trailers are dropped
+            self._headers.append((name.lower(), value))
+
+    def _count_head(self, size: int) -> None:
+        self._size += size
+        if self._stage is _Stage.HEAD and self._size > self._settings.header_limit:
+            raise _Malformed(431, "the headers are too large")
+
+    def on_headers_complete(self) -> None:  # noqa: D102 - httptools'
+        self._stage, self._size = _Stage.BODY, 0
+        version = self._parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise _Malformed(505, "this server speaks HTTP/1.1")
+        names = [name for name, _ in self._headers]
+        if names.count(b"host") != 1 and (version == "1.1" or names.count(b"host") > 1):
+            raise _Malformed(400, "a request has one Host header")
+        if version == "1.0" and b"transfer-encoding" in names:
+            raise _Malformed(400, "HTTP/1.0 knows no chunks")
+        for name, value in self._headers:
+            if name == b"content-length" and int(value) > self._settings.request_limit:
+                raise self._too_large()
+            if name == b"expect" and value.lower() == b"100-continue" and not self._queue and not self._answering:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:  # noqa: D102 - httptools'
+        self._size += len(body)
+        if self._size > self._settings.request_limit:
+            raise self._too_large()
+        self._body.append(body)
+
+    def _too_large(self) -> _Malformed:
+        return _Malformed(413, f"the request body is larger than {self._settings.request_limit} bytes")
+
+    def on_message_complete(self) -> None:  # noqa: D102 - httptools'
+        self._queue.append(
+            Request(
+                method=self._parser.get_method().decode(),
+                path=self._url.partition(b"?")[0].decode("latin-1"),
+                headers=self._headers,
+                body=b"".join(self._body),
+                keep_alive=self._parser.should_keep_alive(),
+                version=self._parser.get_http_version(),
+            )
+        )
+        self._begin()
+
+    # One request after the other.
+
+    def _advance(self) -> None:
+        """Answer what waits, until an answer takes time; never deeper than one call."""
+        if self._advancing:
+            return
+        self._advancing = True
+        while self._queue and not self._answering:
+            head = self._queue.popleft()
+            if isinstance(head, _Malformed):
+                self._turn_away(head)
+                break
+            self._answering = head
+            handler = self._app.handle(self, head)
+            if self.busy:  # answered at once otherwise
+                self._handler = handler
+        self._advancing = False
+        self._read_on(len(self._queue) < self._settings.pipeline_limit)
+
+    def _read_on(self, wanted: bool) -> None:  # noqa: FBT001 - says what it does
+        if wanted != self._reading and not self._transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def _turn_away(self, malformed: _Malformed) -> None:
+        self._app.turned_away(malformed.status)
+        if self._transport.is_closing():
+            return
+        body = error_body(malformed.message, "invalid_request_error")
+        self._transport.write(
+            b"%bconnection: close\r\n%b" % (wire.head(malformed.status), wire.content(wire.JSON, body))
+        )
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close, but let the client read the answer first: unread bytes would cut it off with a reset."""
+        self._closing = True
+        if self._transport.can_write_eof():
+            with contextlib.suppress(OSError):
+                self._transport.write_eof()
+        self._loop.call_later(_LINGER, self._transport.close)
+
+    def _done(self, *, close: bool = False) -> None:
+        request, self._answering, self._handler = self._answering, None, None
+        self._since = self._loop.time()
+        if close or self._app.draining or not (request and request.keep_alive):
+            self._queue.clear()
+            self._closing = True
+            self._transport.close()
+        else:
+            self._advance()
+
+    # What answers use.
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client reads more slowly than it is written to."""
+        return self._paused_at is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._answering is not None
+
+    def respond(self, status: int, fields: bytes, kind: bytes, body: bytes) -> None:
+        """Write a whole answer; ``fields`` are further header lines, each with its end of line."""
+        self._transport.write(b"%b%b%b%b" % (wire.head(status), fields, self._connection(), wire.content(kind, body)))
+        self._done()
+
+    def begin_stream(self, status: int, fields: bytes) -> None:
+        """Write the head of an answer that comes in pieces."""
+        chunked = self._answering is not None and self._answering.version == "1.1"
+        self._chunked = chunked
+        coding = b"transfer-encoding: chunked\r\n" if chunked else b""
+        self._transport.write(b"%b%b%b%b\r\n" % (wire.head(status), fields, self._connection(), coding))
+
+    def write(self, data: bytes) -> None:
+        """Write a piece."""
+        if data:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def end_stream(self, data: bytes = b"", *, close: bool = False) -> None:
+        """Write the last piece and the end."""
+        if self._chunked:
+            self._transport.write((b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + b"0\r\n\r\n")
+        elif data:
+            self._transport.write(data)
+        self._done(close=close or not self._chunked)
+
+    def _connection(self) -> bytes:
+        request = self._answering
+        if request is None or not request.keep_alive or self._app.draining:
+            return b"connection: close\r\n"
+        return b"" if request.version == "1.1" else b"connection: keep-alive\r\n"
+
+    # What the server uses.
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle for too long, arrives too slowly or is not read."""
+        limit = self._settings
+        if self._paused_at is not None and now - self._paused_at > limit.client_timeout:
+            self._transport.abort()
+        elif self._answering or self._closing:
+            return
+        elif self._stage is not _Stage.IDLE and now - self._since > limit.client_timeout:
+            self._reject(_Malformed(408, "the request did not arrive in time"))
+            self._advance()
+        elif self._stage is _Stage.IDLE and now - self._since > limit.keep_alive:
+            self._transport.close()
+
+    def close_when_idle(self) -> None:
+        """Close unless something is being answered."""
+        if not self._answering:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._transport.abort()

@@ -1,0 +1,64 @@
+"""Writes down what became of each assigned request, before its answer has ended."""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.gateway.metrics import Metrics
+from vedette.kernel.errors import VedetteError
+from vedette.routing.choose import Choice
+from vedette.routing.plan import TrafficPlan
+
+_log = logging.getLogger("vedette.gateway")
+
+
+class OutcomeJournal(Protocol):
+    """Where outcomes are kept until they are shipped."""
+
+    def append(self, outcome: Outcome) -> None:
+        """Keep it through the death of this process."""
+        ...
+
+
+class Recorder:
+    """Makes outcomes, keeps them and counts them."""
+
+    def __init__(self, journal: OutcomeJournal, metrics: Metrics) -> None:
+        self._journal = journal
+        self._metrics = metrics
+
+    def record(
+        self,
+        request_id: str,
+        plan: TrafficPlan,
+        choice: Choice,
+        *,
+        served: str,
+        status: OutcomeStatus,
+        seconds: float,
+        measures: Mapping[str, float],
+    ) -> None:
+        """Keep one outcome. A journal that fails costs the outcome, loudly, and never the client's answer."""
+        self._metrics.of(plan.domain, choice.version).observe(
+            status, seconds, error=measures.get("error") == 1, fallback=measures.get("fallback") == 1
+        )
+        try:
+            self._journal.append(
+                Outcome(
+                    id=request_id,
+                    domain=plan.domain,
+                    at=datetime.now(UTC),
+                    assigned=choice.version,
+                    served=served,
+                    plan_revision=plan.revision,
+                    bucket=choice.bucket,
+                    status=status,
+                    measures=measures,
+                )
+            )
+        except VedetteError as error:
+            self._metrics.outcomes_lost += 1
+            lost = self._metrics.outcomes_lost
+            _log.error("outcome %s of %s is lost, %d so far: %s", request_id, plan.domain, lost, error)

@@ -1,0 +1,200 @@
+"""The gateway as one thing to start and stop, in a loop of yours or a thread or process of its own."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from vedette.gateway.app import GatewayApp
+from vedette.gateway.background import PlanFollower, Shipper
+from vedette.gateway.feed import OutcomeSink, PlanFeed, PlanFile
+from vedette.gateway.local import LocalPool
+from vedette.gateway.metrics import Metrics
+from vedette.gateway.plans import PlanTable
+from vedette.gateway.protocol import ClientConnection
+from vedette.gateway.recorder import Recorder
+from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.upstream import Pool
+from vedette.kernel.errors import Unavailable
+from vedette.lake.journal import Journal
+
+_log = logging.getLogger("vedette.gateway")
+_LAST_CALL = 5.0  # seconds for the last poll and the last batch
+_SWEEP = 1.0  # seconds between looks at idle and slow connections
+
+
+class Gateway:
+    """One data plane: plans from ``feed``, outcomes to ``sink``, kept in ``journal_folder`` in between.
+
+    The last plans are kept there too, so that it starts and serves while the control plane is down. ``port`` 0 takes a
+    free one; `address` tells which, once it is started.
+    """
+
+    def __init__(
+        self,
+        feed: PlanFeed,
+        sink: OutcomeSink,
+        journal_folder: Path,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        settings: GatewaySettings | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.settings = settings or GatewaySettings()
+        self._feed, self._sink, self._folder = feed, sink, journal_folder
+        self._host, self._port = host, port
+        self._environment = os.environ if environment is None else environment
+        self._server: asyncio.Server | None = None
+        self._hurried = False
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port it listens on.
+
+        Raises:
+            Unavailable: it is not started.
+        """
+        if not self._server or not self._server.sockets:
+            raise Unavailable("the gateway is not started")
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return str(host), int(port)
+
+    async def start(self) -> None:
+        """Listen and begin to follow the feed; returns once requests are taken.
+
+        Raises:
+            Unavailable: the port or the journal folder cannot be used.
+        """
+        settings = self.settings
+        self._journal = Journal(self._folder, settings.worker)
+        # Three threads, so that a feed that hangs keeps neither outcomes nor plans from their way.
+        self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
+        self._pool, self._local = Pool(settings), LocalPool(settings)
+        metrics = Metrics()
+        table = PlanTable(self._pool, self._local, self._threads, self._environment)
+        self.app = GatewayApp(settings, table, metrics, Recorder(self._journal, metrics))
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(lambda: ClientConnection(self.app), self._host, self._port)
+        except OSError as error:
+            self._journal.close()
+            raise Unavailable(f"cannot listen on {self._host}:{self._port}: {error}") from error
+        router = settings.router or f"{socket.gethostname()}:{self.address[1]}"
+        follower = PlanFollower(self.app, self._feed, PlanFile(self._folder / "plans.json"), router, self._threads)
+        self._shipper = Shipper(self.app, self._journal, self._sink, self._threads)
+        self._stop = asyncio.Event()
+        await follower.begin()
+        self._tasks = [
+            loop.create_task(work) for work in (follower.run(self._stop), self._shipper.run(self._stop), self._sweep())
+        ]
+        _log.info("gateway listens on %s:%d", *self.address)
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Take no new connections, finish what is in flight within ``grace`` seconds, ship the outcomes, end.
+
+        What is not finished by then is cut off with an error the client can read.
+        """
+        if not self._server:
+            return
+        self.app.draining = True
+        self._server.close()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace
+        while self.app.exchanges and loop.time() < deadline and not self._hurried:  # noqa: ASYNC110 - stops are rare
+            await asyncio.sleep(0.01)
+        for exchange in tuple(self.app.exchanges):
+            exchange.cut_off()
+        for connection in tuple(self.app.connections):
+            connection.close_when_idle()
+        self._stop.set()
+        # A feed or sink that hangs must not keep the process: what is not shipped is found by the next start.
+        _, hanging = await asyncio.wait(self._tasks, timeout=_LAST_CALL)
+        for task in hanging:
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_CALL):
+                await self._shipper.ship()
+        self._pool.close()
+        self._local.close()
+        self._journal.close()
+        self._threads.shutdown(wait=False)
+        self._server = None
+
+    def hurry(self) -> None:
+        """Let a `stop` that waits for requests in flight wait no longer."""
+        self._hurried = True
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SWEEP):
+                    await self._stop.wait()
+            now = loop.time()
+            for connection in tuple(self.app.connections):
+                connection.sweep(now)
+            self._pool.sweep(now)
+
+
+def run(
+    gateway: Gateway,
+    *,
+    grace: float = 10.0,
+    started: Callable[[tuple[str, int]], None] | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Run a gateway to its end in a loop of its own, on uvloop where that is installed.
+
+    In the main thread SIGTERM and SIGINT end it, a second one at once; elsewhere set ``stop``. ``started`` is called
+    with its address.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(gateway, grace, started, stop))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _run(
+    gateway: Gateway,
+    grace: float,
+    started: Callable[[tuple[str, int]], None] | None,
+    stop: threading.Event | None,
+) -> None:
+    await gateway.start()
+    if started:
+        started(gateway.address)
+    loop = asyncio.get_running_loop()
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def ask_to_end() -> None:
+        (second if first.is_set() else first).set()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ask_to_end)
+    if stop is not None:
+        waiting = threading.Thread(
+            target=lambda: (stop.wait(), loop.call_soon_threadsafe(ask_to_end)), name="vedette-stop", daemon=True
+        )
+        waiting.start()
+    await first.wait()
+    ending = asyncio.create_task(gateway.stop(grace))
+    at_once = asyncio.create_task(second.wait())
+    await asyncio.wait({ending, at_once}, return_when=asyncio.FIRST_COMPLETED)
+    if not ending.done():
+        gateway.hurry()
+    at_once.cancel()
+    await ending

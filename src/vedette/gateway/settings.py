@@ -1,0 +1,45 @@
+"""What an operator may set about a gateway; times in seconds, sizes in bytes."""
+
+from vedette.kernel.errors import InvalidInput
+from vedette.kernel.records import record
+
+
+@record
+class GatewaySettings:
+    """How one gateway behaves; the defaults suit a model server behind it.
+
+    ``router`` is the name under which it confirms plans (empty: host and port); ``worker`` names its outcome journal.
+    """
+
+    router: str = ""
+    worker: str = "gateway"
+
+    poll_interval: float = 1.0  # between looks for new plans
+    heartbeat: float = 3.0  # between confirmations of the plans in force, and tries of refused ones
+    ship_interval: float = 0.5  # between batches of outcomes
+
+    connect_timeout: float = 5.0  # until a backend has accepted, TLS included
+    idle_timeout: float = 60.0  # the longest silence inside an answer that has begun
+    stream_timeout: float = 3600.0  # the longest stream
+    client_timeout: float = 60.0  # for a client to send its request, or to read on
+    keep_alive: float = 75.0  # an idle client connection
+    upstream_keep_alive: float = 30.0  # an idle backend connection
+    retry_wait: float = 2.0  # a backend that asks for a longer pause is not asked again
+
+    request_limit: int = 16 << 20
+    header_limit: int = 64 << 10
+    response_limit: int = 64 << 20  # an answer that is no stream; it is held whole
+    event_limit: int = 1 << 20  # one event of a stream
+    buffer_limit: int = 256 << 10  # unsent bytes for a client at which its backend is made to wait
+    pipeline_limit: int = 16  # requests a client may send ahead
+
+    upstream_connections: int = 1024  # to one backend
+    local_threads: int = 2  # for models in this process
+    local_queue: int = 256  # requests that may wait for them
+
+    def __post_init__(self) -> None:
+        """Refuse times and sizes that are none."""
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if isinstance(value, (int, float)) and value <= 0:
+                raise InvalidInput(f"{name} must be more than zero, not {value}")

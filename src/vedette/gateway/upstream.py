@@ -1,0 +1,333 @@
+"""Connections to backends: a pool for each origin, HTTP/1.1 by callbacks, kept alive, never shared by two answers."""
+
+import asyncio
+import ssl
+from collections import deque
+from enum import StrEnum
+from typing import Protocol, cast
+
+import httptools
+
+from vedette.gateway.settings import GatewaySettings
+
+Headers = list[tuple[bytes, bytes]]
+"""Header fields in order, names in lower case."""
+
+
+_LINGER = 1.0  # seconds a backend has to finish an answer whose end was seen already
+
+
+class Failure(StrEnum):
+    """Why there is no whole answer."""
+
+    CONNECT = "connect"  # no connection; the backend has seen nothing of the request
+    STALE = "stale"  # a kept connection was closed before the first byte: the backend had just given it up
+    CLOSED = "closed"  # the backend hung up
+    MALFORMED = "malformed"  # what came is no HTTP
+    MODEL = "model"  # a model in this process broke
+    TIMEOUT = "timeout"
+
+
+class Receiver(Protocol):
+    """Who is told of an answer: one `head`, any `data`, then `done`; or `failed` at any point. Never while calling."""
+
+    def head(self, status: int, headers: Headers) -> None: ...  # noqa: D102 - told above
+    def data(self, data: bytes) -> None: ...  # noqa: D102
+    def done(self) -> None: ...  # noqa: D102
+    def failed(self, failure: Failure, message: str) -> None: ...  # noqa: D102
+
+
+class Call(Protocol):
+    """One try at a backend, in the hands of the one who asked."""
+
+    def abort(self) -> None:
+        """Drop it now; the receiver hears nothing more."""
+
+    def let_go(self) -> None:
+        """Take no interest in the rest; the receiver hears nothing more."""
+
+    def pause(self) -> None:
+        """Take no more from the backend for now."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+class RemoteCall:
+    """One try at a backend over HTTP, from the wish for a connection to the end of the answer."""
+
+    __slots__ = ("connection", "paused", "receiver", "request")
+
+    def __init__(self, receiver: Receiver, request: bytes) -> None:
+        self.receiver: Receiver | None = receiver
+        self.request = request
+        self.connection: _Connection | None = None
+        self.paused = False
+
+    def abort(self) -> None:
+        """Drop it now: the connection is cut, so that the backend stops working for nobody."""
+        self.receiver = None
+        if self.connection:
+            self.connection.cut()
+
+    def let_go(self) -> None:
+        """Let the answer end by itself, so that its connection can be kept; one that goes on is cut."""
+        self.receiver = None
+        if self.connection and not self.connection.complete:
+            self.connection.hold(paused=False)
+            asyncio.get_running_loop().call_later(_LINGER, self.abort)
+
+    def pause(self) -> None:
+        """Stop reading, so that the backend feels the slow client."""
+        self.paused = True
+        if self.connection:
+            self.connection.hold(paused=True)
+
+    def resume(self) -> None:
+        """Read on."""
+        self.paused = False
+        if self.connection:
+            self.connection.hold(paused=False)
+
+
+class _Connection(asyncio.Protocol):
+    __slots__ = (
+        "_begun", "_heard", "_held", "_keep", "_length", "_origin", "_parser", "_parts", "_transport", "_used",
+        "call", "complete", "headers", "idle_since", "status",
+    )  # fmt: skip
+
+    def __init__(self, origin: "Origin") -> None:
+        self._origin = origin
+        self._parser = httptools.HttpResponseParser(self)
+        self._used = self._held = False
+        self.call: RemoteCall | None = None
+        self.idle_since = 0.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._heard = self._begun = self.complete = self._keep = self._length = False
+        self._parts: list[bytes] = []
+        self.headers: Headers = []
+        self.status = 0
+
+    def begin(self, call: RemoteCall) -> None:
+        """Send the request of a call."""
+        self._reset()
+        self.call, call.connection = call, self
+        self._transport.write(call.request)
+        if call.paused:
+            self.hold(paused=True)
+
+    def cut(self) -> None:
+        self._transport.abort()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    @property
+    def usable(self) -> bool:
+        return not self._transport.is_closing()
+
+    def hold(self, *, paused: bool) -> None:
+        if paused != self._held and self.usable:
+            self._held = paused
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.call is None:
+            self.cut()  # bytes nobody asked for: whatever they are, the next answer must not begin with them
+            return
+        self._heard = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.complete:
+                self._lose(Failure.MALFORMED, f"the backend does not speak HTTP: {error}")
+                self.cut()
+                return
+            self._keep = False  # a whole answer with something after it
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell the receiver what one read brought, in as few steps as possible."""
+        if self.status and not self._begun and self.call and self.call.receiver:
+            self._begun = True
+            self.call.receiver.head(self.status, self.headers)
+        if self._parts:
+            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            self._parts = []
+            if self.call and self.call.receiver:
+                self.call.receiver.data(body)
+        if self.complete and self.call:
+            receiver, self.call.connection, self.call = self.call.receiver, None, None
+            self._used = True
+            if self._keep and self.usable:
+                self.hold(paused=False)
+                self._origin.release(self)
+            else:
+                self.close()
+            if receiver:
+                receiver.done()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._origin.lost(self)
+        if self.call and self.status and not self._length and error is None:
+            self.complete = True  # an answer without length ends with its connection
+            self._tell()
+        stale = self._used and not self._heard
+        message = f"the backend closed the connection{f': {error}' if error else ''}"
+        self._lose(Failure.STALE if stale else Failure.CLOSED, message)
+
+    def _lose(self, failure: Failure, message: str) -> None:
+        if self.call:
+            receiver, self.call.connection, self.call = self.call.receiver, None, None
+            if receiver:
+                receiver.failed(failure, message)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise ValueError("a second answer to one request")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.status:  # trailers say nothing we pass on
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers = []  # 100 Continue, 103 Early Hints: the answer is still to come
+            return
+        self.status = status
+        self._length = status in {204, 304} or any(
+            name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers
+        )
+
+    def on_body(self, body: bytes) -> None:
+        self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self.complete = True
+            self._keep = self._parser.should_keep_alive()  # llhttp knows this here and nowhere later
+
+
+class Origin:
+    """The connections to one scheme, host and port."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, settings: GatewaySettings) -> None:
+        self.host, self.port = host, port
+        self._tls = tls
+        self._settings = settings
+        self._idle: deque[_Connection] = deque()
+        self._waiting: deque[RemoteCall] = deque()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self.open = 0
+
+    def call(self, receiver: Receiver, request: bytes, *, fresh: bool = False) -> RemoteCall:
+        """Send ``request`` over a kept connection, or a new one when there is none or it must be ``fresh``."""
+        call = RemoteCall(receiver, request)
+        while self._idle and not fresh:
+            connection = self._idle.pop()
+            if connection.usable:
+                connection.begin(call)
+                return call
+        if self.open < self._settings.upstream_connections:
+            self._connect(call)
+        else:
+            self._waiting.append(call)
+        return call
+
+    def _connect(self, call: RemoteCall) -> None:
+        self.open += 1
+        task = asyncio.get_running_loop().create_task(self._open(call))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _open(self, call: RemoteCall) -> None:
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: _Connection(self), self.host, self.port, ssl=self._tls
+                )
+        except (OSError, TimeoutError) as error:  # TLS errors are OSErrors too
+            self.open -= 1
+            if call.receiver:
+                reason = str(error) or f"no answer within {self._settings.connect_timeout:g} s"
+                call.receiver.failed(Failure.CONNECT, f"cannot connect to {self.host}:{self.port}: {reason}")
+            self._serve_waiting()
+            return
+        if call.receiver:
+            connection.begin(call)
+        else:
+            self.release(connection)
+
+    def release(self, connection: _Connection) -> None:
+        """Take back a connection whose answer is done."""
+        while self._waiting:
+            call = self._waiting.popleft()
+            if call.receiver:
+                connection.begin(call)
+                return
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._idle.append(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        """Note that a connection is gone."""
+        self.open -= 1
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        while self._waiting and self.open < self._settings.upstream_connections:
+            call = self._waiting.popleft()
+            if call.receiver:
+                self._connect(call)
+
+    def sweep(self, now: float) -> None:
+        """Close connections that have been idle for too long; the backend would soon do it, in a worse moment."""
+        while self._idle and now - self._idle[0].idle_since > self._settings.upstream_keep_alive:
+            self._idle.popleft().close()
+
+    def close(self) -> None:
+        """Close what is idle and give up what is connecting."""
+        for task in self._connecting:
+            task.cancel()
+        while self._idle:
+            self._idle.popleft().close()
+
+
+class Pool:
+    """All origins, by scheme, host and port."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._origins: dict[tuple[str, str, int], Origin] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    def origin(self, scheme: str, host: str, port: int) -> Origin:
+        """Give the origin, the same one each time."""
+        key = (scheme, host, port)
+        if key not in self._origins:
+            if scheme == "https" and self._tls is None:
+                self._tls = ssl.create_default_context()
+            self._origins[key] = Origin(host, port, self._tls if scheme == "https" else None, self._settings)
+        return self._origins[key]
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle for too long."""
+        for origin in tuple(self._origins.values()):
+            origin.sweep(now)
+
+    def close(self) -> None:
+        """Close everything idle."""
+        for origin in tuple(self._origins.values()):
+            origin.close()
