@@ -11,17 +11,22 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vedette.catalog.lifecycle import DomainState
+from vedette.control import insight
 from vedette.control.change import Changes
 from vedette.control.commit import commit, settle
+from vedette.control.insight import Analytics, Explanation
 from vedette.control.instruments import Instruments
 from vedette.control.traffic import Traffic
+from vedette.evidence.metric import MetricKind
 from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Conflict, InvalidInput, NotFound, Refused, StaleRevision
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import evolve
 from vedette.lake.evidence import LakeReader
-from vedette.rollouts import commands
+from vedette.rollouts import commands, planning
 from vedette.rollouts.machine import ACTIVE, RolloutStatus
+from vedette.rollouts.planning import RolloutPlan
+from vedette.rollouts.replay import Replay, replay
 from vedette.rollouts.spec import RolloutSpec
 from vedette.store import domains, plans, rollouts, versions
 from vedette.store.pages import Page
@@ -154,6 +159,72 @@ class CanaryDeployment:
         with self._changes.reading() as connection:
             found = _find(connection, ref)
             return rollouts.looks(connection, found.id, after=after, limit=limit, newest_first=newest_first)
+
+    def plan(
+        self,
+        domain_id: str,
+        model_version: str,
+        rollout_schedule: Schedule | None = None,
+        *,
+        metric: str = "",
+        requests_per_minute: float | None = None,
+        bad_rate: float | None = None,
+        ratio: float = 2.0,
+        power: float = 0.9,
+    ) -> RolloutPlan:
+        """Say, before starting, how long each step must last to see a metric get ``ratio`` times worse.
+
+        Traffic and bad rate are read from the domain's last day unless given; the metric is the first rate guarded.
+
+        Raises:
+            InvalidInput: the domain had no traffic and none was given, or a figure is out of range.
+        """
+        spec = _spec(domain_id, model_version, rollout_schedule)
+        with self._changes.reading() as connection:
+            config = domains.get(connection, domain_id).config
+        rates = [g.metric for g in spec.guardrails if config.metric(g.metric).kind is MetricKind.RATE]
+        if not metric and not rates:
+            raise InvalidInput("none of the guardrails is a rate", hint="plan needs a rate, such as errors")
+        chosen = config.metric(metric or rates[0])
+        if requests_per_minute is None or bad_rate is None:
+            seen, measured = insight.traffic_of(self._lake, domain_id, chosen, self._instruments.now())
+            requests_per_minute = seen if requests_per_minute is None else requests_per_minute
+            bad_rate = measured if bad_rate is None else bad_rate
+        return planning.plan(
+            spec, chosen.name, requests_per_minute=requests_per_minute, bad_rate=bad_rate, ratio=ratio, power=power
+        )
+
+    def explain(self, ref: str) -> Explanation:
+        """Say why a rollout is where it is, and what a look at this moment decides; writes nothing."""
+        with self._changes.reading() as connection:
+            stored = _find(connection, ref)
+            return insight.explain(connection, self._lake, self._traffic, stored, self._instruments.now())
+
+    def analytics(self, ref: str) -> Analytics:
+        """Say how long each step took, what the canary served, and how much exposure was saved."""
+        with self._changes.reading() as connection:
+            return insight.analyse(connection, _find(connection, ref))
+
+    def replay(self, ref: str, rollout_schedule: Schedule | None = None, *, attempt: int | None = None) -> Replay:
+        """Run a rollout's recorded evidence through another schedule or other guardrails; writes nothing.
+
+        Args:
+            ref: the rollout whose evidence is replayed.
+            rollout_schedule: the other spec; its own unless given. A mapping changes the fields it names.
+            attempt: which attempt; the latest unless given.
+
+        Raises:
+            InvalidInput: the attempt recorded no evidence.
+        """
+        with self._changes.reading() as connection:
+            stored = _find(connection, ref)
+            looks = insight.all_looks(connection, stored.id, attempt or stored.status.attempt)
+        if isinstance(rollout_schedule, Mapping):
+            rollout_schedule = {**dump(stored.spec), **rollout_schedule}
+        spec = stored.spec
+        if rollout_schedule is not None:
+            spec = _spec(spec.domain, spec.version, rollout_schedule)
+        return replay(spec, looks)
 
     def pause(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
         """Stand still until a person resumes; the evidence is judged on and may abort."""

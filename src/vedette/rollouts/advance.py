@@ -286,7 +286,7 @@ def _closed(seen: _Seen) -> Decision | None:
 def _cleared(seen: _Seen) -> tuple[Reason, ...]:
     proven = all(verdict.finding is Finding.NON_INFERIOR for _, verdict in seen.deciding()) and bool(seen.deciding())
     requests = seen.requests(step_only=True)
-    said = f"{requests} canary requests at {seen.status.weight:g}%"
+    said = f"{requests:g} canary requests at {seen.status.weight:g}%"
     return (
         reason(
             "non-inferior" if proven else "no-evidence-against",

@@ -27,15 +27,16 @@ from vedette.rollouts.observation import (
     RateObservation,
 )
 from vedette.rollouts.spec import Guardrail, RolloutSpec
+from vedette.stats.clusters import MINIMUM_CLUSTERS, compare_clusters
 from vedette.stats.quantiles import QuantileComparison, quantile_exceeds
 from vedette.stats.rate_ratio import log_e_non_inferiority, log_e_regression, ratio_interval
-from vedette.stats.sequential import MeanEstimate, Side, compare
+from vedette.stats.sequential import Comparison, MeanEstimate, Side, compare
 from vedette.stats.srm import Split, sequential_check
 
 SPLIT_ALPHA = 0.001
 """The chance, over a whole rollout, of calling a right split wrong; apart from the guardrails' α."""
-CLUSTERS = 20.0
-"""Fewer effective clusters than this in an arm give no verdict."""
+QUANTILE_SAMPLES = 20.0
+"""Fewer effective samples than this in an arm give no verdict on a quantile."""
 
 
 class Finding(StrEnum):
@@ -155,8 +156,8 @@ def _judge_rate(guardrail: Guardrail, seen: RateObservation, alpha: float) -> Ve
     canary, stable = sum(cell.canary for cell in seen.cells), sum(cell.stable for cell in seen.cells)
     if canary < max(guardrail.min_samples, 1) or stable < 1:
         return _insufficient(guardrail, method, alpha, canary, _lack(guardrail, canary, stable))
-    bad = [cell.bad_canary for cell in seen.cells]
-    total = [cell.bad_canary + cell.bad_stable for cell in seen.cells]
+    bad = [cell.judged_canary for cell in seen.cells]
+    total = [cell.judged_total for cell in seen.cells]
     share = [cell.expected_share for cell in seen.cells]
     against = float(log_e_regression(bad, total, share, tolerance=guardrail.tolerance, dispersion=seen.dispersion)[-1])
     bar = math.log(1 / alpha)
@@ -170,8 +171,8 @@ def _judge_rate(guardrail: Guardrail, seen: RateObservation, alpha: float) -> Ve
         finding,
         method,
         alpha,
-        canary=sum(bad) / canary,
-        stable=(sum(total) - sum(bad)) / stable,
+        canary=sum(cell.bad_canary for cell in seen.cells) / canary,
+        stable=sum(cell.bad_stable for cell in seen.cells) / stable,
         ratio=_known(float(interval.estimate)),
         low=_known(float(interval.lower)),
         high=_known(float(interval.upper)),
@@ -195,22 +196,20 @@ def _judge_means(
         return _insufficient(
             guardrail, method, alpha, samples, _lack(guardrail, samples, stable.samples if stable else 0)
         )
-    units = min(canary.units, stable.units)
-    if units < CLUSTERS:
-        what = "clusters" if clustered else "samples"
-        return _insufficient(
-            guardrail, method, alpha, samples, f"has {units:.3g} effective {what}, {CLUSTERS:g} needed"
-        )
     lower = better == "lower"
     margin = guardrail.tolerance if lower else -guardrail.tolerance
-    arms = (_estimate(canary), _estimate(stable))
-    tuning = max(canary.units + stable.units, 200.0) if clustered else 5000.0
-    worse = compare(
-        *arms, alpha=alpha, side=Side.GREATER if lower else Side.LESS, relative_margin=margin, tuning=tuning
-    )
-    better_than = compare(
-        *arms, alpha=alpha, side=Side.LESS if lower else Side.GREATER, relative_margin=margin, tuning=tuning
-    )
+
+    def judged(side: Side) -> Comparison | None:
+        arms = (_estimate(canary), _estimate(stable))
+        if clustered:
+            return compare_clusters(*arms, alpha=alpha, side=side, relative_margin=margin)
+        return compare(*arms, alpha=alpha, side=side, relative_margin=margin)
+
+    worse, better_than = judged(Side.GREATER if lower else Side.LESS), judged(Side.LESS if lower else Side.GREATER)
+    if worse is None or better_than is None:
+        units = min(canary.units, stable.units)
+        why = f"has {units:.3g} effective clusters, {MINIMUM_CLUSTERS:g} needed"
+        return _insufficient(guardrail, method, alpha, samples, why)
     if worse.log_e_value is None:
         return _insufficient(guardrail, method, alpha, samples, "has no variance to judge by")
     bar = math.log(1 / alpha)
@@ -238,10 +237,10 @@ def _judge_quantile(guardrail: Guardrail, seen: QuantileObservation, alpha: floa
     canary, stable = Histogram(counts=seen.canary), Histogram(counts=seen.stable)
     if min(canary.n, stable.n) < max(guardrail.min_samples, 1):
         return _insufficient(guardrail, method, alpha, canary.n, _lack(guardrail, canary.n, stable.n))
-    if min(canary.n, stable.n) / seen.design_effect < CLUSTERS:
+    if min(canary.n, stable.n) / seen.design_effect < QUANTILE_SAMPLES:
         few = min(canary.n, stable.n) / seen.design_effect
         return _insufficient(
-            guardrail, method, alpha, canary.n, f"has {few:.3g} effective samples, {CLUSTERS:g} needed"
+            guardrail, method, alpha, canary.n, f"has {few:.3g} effective samples, {QUANTILE_SAMPLES:g} needed"
         )
 
     def exceeds(sample: Histogram, reference: Histogram, factor: float) -> QuantileComparison:
@@ -272,7 +271,7 @@ def _judge_quantile(guardrail: Guardrail, seen: QuantileObservation, alpha: floa
 
 
 def _estimate(arm: ArmEstimate) -> MeanEstimate:
-    return MeanEstimate(arm.mean, arm.variance, arm.units)
+    return MeanEstimate(arm.mean, math.nan if arm.variance is None else arm.variance, arm.units)
 
 
 def _lack(guardrail: Guardrail, canary: float, stable: float) -> str:

@@ -118,10 +118,10 @@ class RolloutStatus:
     """Where a rollout is: written by the reconciler and by the verbs of the CLI, never by the spec's author.
 
     ``salt`` orders the buckets and never changes within the rollout. ``attempt`` counts retries and revisions: evidence
-    of an earlier
-    attempt (one begins at ``queued_at``) is not used. ``weight`` is what the canary shall have now, in percent. ``step_since`` is the
-    watched time at which a live gateway confirmed this step's plan, or None while none has. ``first_plan`` is the
-    plan revision from which on this attempt's evidence counts, ``step_plan`` the same for this step. ``passed`` says
+    of an earlier attempt (one begins at ``queued_at``) is not used. ``weight`` is what the canary shall have now, in
+    percent. ``step_since`` is the watched time at which a live gateway confirmed this step's plan, or None while none
+    has. ``first_plan`` is the plan revision from which on this attempt's evidence counts, ``step_plan`` the same for
+    this step. ``passed`` says
     that a person, or the evidence in a group, is done with this step. ``overruled`` names the guardrails (or
     ``sample-ratio``) whose pause a person ended knowingly: they are shown, and stop nothing in this attempt.
     """

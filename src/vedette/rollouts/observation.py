@@ -7,6 +7,7 @@ Rates are read over the whole attempt, cell by cell: the e-process adds comparis
 read over the current step alone, within which the split is constant; their α is divided over the steps.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -17,14 +18,13 @@ from vedette.evidence.arms import NOTHING, ArmSums, Cell, Evidence
 from vedette.evidence.metric import Metric, MetricKind
 from vedette.evidence.summary import FloatArray, Moments
 from vedette.kernel.records import record
-from vedette.stats.rate_ratio import estimate_dispersion, expected_share, past_rate
+from vedette.stats.clusters import cluster_estimate
+from vedette.stats.own_history import HistoryCells, against_history
 
 LOOSE = 1024
 """The by-bucket entry of requests without a unit."""
-HISTORY_REQUESTS = 20
-"""A bucket has a history from this many past observations on."""
 HISTORY_COVERAGE = 0.8
-"""Buckets with a history must carry this share of the traffic, else the history is not used."""
+"""Units with a history must carry this share of the canary's traffic, else the history is not used."""
 
 Basis = Literal["history", "requests", "clusters"]
 """What a comparison rests on: each bucket's own history, requests assigned one by one, or whole buckets as clusters."""
@@ -32,17 +32,21 @@ Basis = Literal["history", "requests", "clusters"]
 
 @record
 class ArmEstimate:
-    """One arm's mean, the variance of that mean, and from how many units (requests, or effective clusters)."""
+    """One arm's mean, the variance of that mean (None: unknown), and from how many units: requests or clusters."""
 
     mean: float
-    variance: float
+    variance: float | None
     units: float
     samples: float
 
 
 @record
 class RateCell:
-    """Bad events of both arms in one cell; ``expected_share`` is the canary's share of them if nothing changed."""
+    """Requests and bad events of both arms in one cell, and what of them is judged.
+
+    ``expected_share`` is the canary's share of the ``judged_total`` bad events if nothing changed; of units without a
+    history nothing is expected, so they are not judged.
+    """
 
     revision: int
     hour: int
@@ -50,6 +54,8 @@ class RateCell:
     stable: float
     bad_canary: float
     bad_stable: float
+    judged_canary: float
+    judged_total: float
     expected_share: float
 
 
@@ -108,7 +114,7 @@ class Exposure:
 
 
 def observe(metric: Metric, evidence: Evidence, step_plan: int) -> Observation:
-    """Reduce the evidence to what a verdict on ``metric`` needs; ``step_plan`` is the first plan of the current step."""
+    """Reduce the evidence to what a verdict on ``metric`` needs; ``step_plan`` is the first plan of this step."""
     step = [cell for cell in evidence.cells if cell.revision >= step_plan]
     if metric.kind is MetricKind.RATE:
         return _rate(metric, evidence, step)
@@ -133,7 +139,7 @@ def observe(metric: Metric, evidence: Evidence, step_plan: int) -> Observation:
 
 
 def exposures(evidence: Evidence, weights: Mapping[int, float]) -> tuple[Exposure, ...]:
-    """Say what traffic both arms got, cell by cell; ``weights`` gives each plan revision's weight in percent."""
+    """Say what both arms got, cell by cell; ``weights`` gives each plan revision's weight in percent."""
     return tuple(
         Exposure(
             revision=cell.revision,
@@ -152,48 +158,56 @@ def _rate(metric: Metric, evidence: Evidence, step: Sequence[Cell]) -> RateObser
         seen = arm.of(metric.measure)
         return seen.n, seen.sum if metric.better == "lower" else seen.n - seen.sum
 
-    past_n, past_bad = counts(evidence.history)
-    both = [(counts(cell.canary), counts(cell.stable)) for cell in evidence.cells]
-    traffic = sum((canary[0] + stable[0] for canary, stable in both), np.zeros_like(past_n))
-    basis = _basis(traffic, past_n)
-    known = (past_n, past_bad) if basis == "history" else (np.zeros_like(past_n), np.zeros_like(past_bad))
-    rate = past_rate(*known)
+    if not evidence.cells:
+        return RateObservation(basis="requests", dispersion=1.0, cells=())
+    canary_n, canary_bad = (np.stack(x) for x in zip(*(counts(cell.canary) for cell in evidence.cells), strict=True))
+    stable_n, stable_bad = (np.stack(x) for x in zip(*(counts(cell.stable) for cell in evidence.cells), strict=True))
+    judged = _judged(canary_n, canary_bad, stable_n, stable_bad, *counts(evidence.history))
     cells = tuple(
         RateCell(
             revision=cell.revision,
             hour=cell.hour,
-            canary=float(canary_n.sum()),
-            stable=float(stable_n.sum()),
-            bad_canary=float(canary_bad.sum()),
-            bad_stable=float(stable_bad.sum()),
-            expected_share=float(expected_share(canary_n, stable_n, *known)),
+            canary=_whole(canary_n[index]),
+            stable=_whole(stable_n[index]),
+            bad_canary=_whole(canary_bad[index]),
+            bad_stable=_whole(stable_bad[index]),
+            judged_canary=_whole(judged.bad_canary[index]),
+            judged_total=_whole(judged.bad_total[index]),
+            expected_share=float(judged.expected_share[index]),
         )
-        for cell, ((canary_n, canary_bad), (stable_n, stable_bad)) in zip(evidence.cells, both, strict=True)
+        for index, cell in enumerate(evidence.cells)
     )
-    stable_seen = [seen for _, seen in both]
-    spread = 1.0
-    if stable_seen and basis == "history":
-        expected = sum((n * rate for n, _ in stable_seen), np.zeros_like(past_n))
-        spread = float(estimate_dispersion(sum((bad for _, bad in stable_seen), np.zeros_like(past_n)), expected))
-    found = RateObservation(basis=basis, dispersion=spread, cells=cells)
-    if basis != "clusters":
-        return found
-    arms = [
-        [
-            Moments(n, np.divide(bad, n, out=np.zeros_like(n), where=n > 0), np.zeros_like(n))
-            for n, bad in map(counts, side)
-        ]
-        for side in ([c.canary for c in step], [c.stable for c in step])
-    ]
-    canary, stable = (_clustered(_sum(arm)) for arm in arms)
-    return RateObservation(basis=basis, dispersion=spread, cells=cells, canary=canary, stable=stable)
+    spread = float(judged.dispersion)
+    if float(judged.covered) >= HISTORY_COVERAGE:
+        basis: Basis = "history" if _is_sticky(canary_n.sum(axis=0) + stable_n.sum(axis=0)) else "requests"
+        return RateObservation(basis=basis, dispersion=spread, cells=cells)
+    arms = [[counts(arm) for arm in side] for side in ([c.canary for c in step], [c.stable for c in step])]
+    canary, stable = (_clusters([bad for _, bad in arm], [n for n, _ in arm]) for arm in arms)
+    return RateObservation(basis="clusters", dispersion=spread, cells=cells, canary=canary, stable=stable)
 
 
-def _basis(traffic: FloatArray, past: FloatArray) -> Basis:
-    if not _is_sticky(traffic):
-        return "requests"
-    covered = float(traffic[past >= HISTORY_REQUESTS].sum())
-    return "history" if covered >= HISTORY_COVERAGE * float(traffic.sum()) else "clusters"
+def _judged(
+    canary_n: FloatArray,
+    canary_bad: FloatArray,
+    stable_n: FloatArray,
+    stable_bad: FloatArray,
+    past_n: FloatArray,
+    past_bad: FloatArray,
+) -> HistoryCells:
+    """Set the canary against what is expected of it: by its buckets' history or, without units, by its requests."""
+    if _is_sticky((canary_n + stable_n).sum(axis=0)):
+        return against_history(canary_n, canary_bad, stable_n, stable_bad, past_n, past_bad)
+    bad, total = canary_bad.sum(axis=-1), (canary_bad + stable_bad).sum(axis=-1)
+    requests, all_requests = canary_n.sum(axis=-1), (canary_n + stable_n).sum(axis=-1)
+    share = np.divide(requests, all_requests, out=np.zeros_like(requests), where=all_requests > 0)
+    return HistoryCells(
+        bad_canary=bad, bad_total=total, expected_share=share, dispersion=np.ones(()), covered=np.ones(())
+    )
+
+
+def _whole(counts: FloatArray) -> float:
+    """Add up counts that went through means, so that they are whole numbers again."""
+    return round(float(counts.sum()), 6)
 
 
 def _is_sticky(n: FloatArray) -> bool:
@@ -213,25 +227,24 @@ def _joined(arms: Sequence[ArmSums]) -> ArmSums:
     return joined
 
 
-def _sum(parts: Sequence[Moments[FloatArray]]) -> Moments[FloatArray]:
-    total = NOTHING.of("")
-    for part in parts:
-        total = total + part
-    return total
-
-
 def _independent(seen: Moments[FloatArray], _: Moments[FloatArray] | None = None) -> ArmEstimate:
     pooled = seen.pooled()
-    variance = float(pooled.mean_variance) if pooled.n > 1 else 0.0
+    variance = float(pooled.mean_variance) if pooled.n > 1 else None
     return ArmEstimate(mean=pooled.mean, variance=variance, units=pooled.n, samples=pooled.n)
 
 
 def _clustered(seen: Moments[FloatArray], base: Moments[FloatArray] | None = None) -> ArmEstimate:
-    total, size = seen.sum, seen.n if base is None else base.sum
-    all_of_it, clusters = float(size.sum()), int(np.count_nonzero(size))
-    if all_of_it <= 0 or clusters < 2:
-        return ArmEstimate(mean=0.0, variance=0.0, units=0.0, samples=float(seen.n.sum()))
-    mean = float(total.sum()) / all_of_it
-    variance = float(((total - mean * size) ** 2).sum()) * clusters / (clusters - 1) / all_of_it**2
-    units = all_of_it**2 / float((size**2).sum())
-    return ArmEstimate(mean=mean, variance=variance, units=units, samples=float(seen.n.sum()))
+    return _clusters([seen.sum], [seen.n if base is None else base.sum], samples=float(seen.n.sum()))
+
+
+def _clusters(
+    totals: Sequence[FloatArray], sizes: Sequence[FloatArray], *, samples: float | None = None
+) -> ArmEstimate:
+    size = np.sum(sizes, axis=0) if sizes else np.zeros(LOOSE + 1)
+    found = cluster_estimate(np.sum(totals, axis=0) if totals else np.zeros(LOOSE + 1), size)
+    return ArmEstimate(
+        mean=found.mean,
+        variance=None if math.isnan(found.variance) else found.variance,
+        units=found.n,
+        samples=float(size.sum()) if samples is None else samples,
+    )

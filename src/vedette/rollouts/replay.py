@@ -61,17 +61,19 @@ def replay(spec: RolloutSpec, looks: Iterable[RecordedLook], *, salt: str = "rep
     bare = evolve(spec, steps=ladder, group=None, calendar=Calendar())
     status, tape = RolloutStatus(salt=salt, queued_at=_EPOCH), _Tape()
     turns: list[Turn] = []
-    last: RecordedLook | None = None
+    before: RecordedLook | None = None
     for look in looks:
-        tape.take(last, look, status)
-        last = look
+        if before is None:
+            status = _settle(bare, status, evolve(look, observations={}, exposures=()), tape, turns)
+        tape.take(before, look, status.weight)
         status = _settle(bare, status, look, tape, turns)
+        before = look
         if status.phase not in _RUNNING:
             break
     return Replay(
         phase=status.phase,
         turns=tuple(turns),
-        watched=last.watched if last else 0.0,
+        watched=before.watched if before else 0.0,
         canary_requests=sum(cell.canary for cell in tape.exposures()),
         bad_requests=tape.bad(),
         notes=_notes(status, tape),
@@ -114,6 +116,9 @@ def _notes(status: RolloutStatus, tape: "_Tape") -> tuple[str, ...]:
 
 _RUNNING = frozenset({Phase.PENDING, Phase.PROGRESSING})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING = dict.fromkeys(
+    ("canary", "stable", "bad_canary", "bad_stable", "judged_canary", "judged_total", "expected_share"), 0.0
+)
 _Key = tuple[int, int]
 
 
@@ -127,17 +132,12 @@ class _Tape:
         self._rates: dict[str, dict[_Key, RateCell]] = {}
         self._exposures: dict[_Key, Exposure] = {}
 
-    def take(self, before: RecordedLook | None, look: RecordedLook, status: RolloutStatus) -> None:
-        """Add what ``look`` saw since ``before``, had the canary had the replayed weight."""
-        if status.phase is not Phase.PROGRESSING:
-            return
-        recorded = before.weight if before else look.weight
-        more = status.weight / recorded if recorded > 0 else 0.0
-        less = (100 - status.weight) / (100 - recorded) if recorded < 100 else 0.0
-        self.extrapolated |= more > 1
+    def take(self, before: RecordedLook | None, look: RecordedLook, weight: float) -> None:
+        """Add what ``look`` saw since ``before``, had the canary had ``weight`` percent instead of what it had."""
+        scales = {exposure.revision: _Scale.of(exposure.weight, weight) for exposure in look.exposures}
         earlier = {(e.revision, e.hour): e for e in before.exposures} if before else {}
         for exposure in look.exposures:
-            self._expose(exposure, earlier.get((exposure.revision, exposure.hour)), more, less, status.weight)
+            self._expose(exposure, earlier.get((exposure.revision, exposure.hour)), scales[exposure.revision], weight)
         for name, observation in look.observations.items():
             if not isinstance(observation, RateObservation):
                 self.other_kinds = True
@@ -145,35 +145,41 @@ class _Tape:
             past = before.observations.get(name) if before else None
             known = {(c.revision, c.hour): c for c in past.cells} if isinstance(past, RateObservation) else {}
             for cell in observation.cells:
-                self._count(name, cell, known.get((cell.revision, cell.hour)), more, less)
+                self._count(name, cell, known.get((cell.revision, cell.hour)), scales[cell.revision])
 
-    def _expose(self, now: Exposure, before: Exposure | None, more: float, less: float, weight: float) -> None:
-        canary, stable = now.canary - (before.canary if before else 0), now.stable - (before.stable if before else 0)
-        if canary or stable:
-            key = (self.plan, now.hour)
-            old = self._exposures.get(key)
-            self._exposures[key] = evolve(
-                now,
-                revision=self.plan,
-                weight=weight,
-                canary=canary * more + (old.canary if old else 0),
-                stable=stable * less + (old.stable if old else 0),
-            )
-
-    def _count(self, name: str, now: RateCell, before: RateCell | None, more: float, less: float) -> None:
-        then = before or evolve(now, canary=0.0, stable=0.0, bad_canary=0.0, bad_stable=0.0)
-        if now.canary == then.canary and now.stable == then.stable and now.bad_canary == then.bad_canary:
+    def _expose(self, now: Exposure, before: Exposure | None, scale: "_Scale", weight: float) -> None:
+        then = before or evolve(now, canary=0.0, stable=0.0)
+        if (now.canary, now.stable) == (then.canary, then.stable):
             return
+        self.extrapolated |= scale.canary > 1
         key = (self.plan, now.hour)
-        old = self._rates.setdefault(name, {}).get(key)
-        self._rates[name][key] = RateCell(
+        old = self._exposures.get(key) or evolve(now, canary=0.0, stable=0.0)
+        self._exposures[key] = evolve(
+            now,
+            revision=self.plan,
+            weight=weight,
+            canary=old.canary + (now.canary - then.canary) * scale.canary,
+            stable=old.stable + (now.stable - then.stable) * scale.stable,
+        )
+
+    def _count(self, name: str, now: RateCell, before: RateCell | None, scale: "_Scale") -> None:
+        then = before or evolve(now, **_NOTHING)
+        if evolve(now, expected_share=0.0) == evolve(then, expected_share=0.0):
+            return
+        cells = self._rates.setdefault(name, {})
+        old = cells.get((self.plan, now.hour)) or evolve(now, **_NOTHING)
+        canary = (now.judged_canary - then.judged_canary) * scale.canary
+        stable = (now.judged_total - now.judged_canary - then.judged_total + then.judged_canary) * scale.stable
+        cells[self.plan, now.hour] = RateCell(
             revision=self.plan,
             hour=now.hour,
-            canary=(now.canary - then.canary) * more + (old.canary if old else 0.0),
-            stable=(now.stable - then.stable) * less + (old.stable if old else 0.0),
-            bad_canary=(now.bad_canary - then.bad_canary) * more + (old.bad_canary if old else 0.0),
-            bad_stable=(now.bad_stable - then.bad_stable) * less + (old.bad_stable if old else 0.0),
-            expected_share=_rescaled(now.expected_share, more, less),
+            canary=old.canary + (now.canary - then.canary) * scale.canary,
+            stable=old.stable + (now.stable - then.stable) * scale.stable,
+            bad_canary=old.bad_canary + (now.bad_canary - then.bad_canary) * scale.canary,
+            bad_stable=old.bad_stable + (now.bad_stable - then.bad_stable) * scale.stable,
+            judged_canary=old.judged_canary + canary,
+            judged_total=old.judged_total + canary + stable,
+            expected_share=scale.share(now.expected_share),
         )
 
     def exposures(self) -> tuple[Exposure, ...]:
@@ -194,8 +200,22 @@ class _Tape:
         return {name: sum(cell.bad_canary for cell in cells.values()) for name, cells in self._rates.items()}
 
 
-def _rescaled(share: float, more: float, less: float) -> float:
-    if more == less:
-        return share
-    canary, stable = share * more, (1 - share) * less
-    return canary / (canary + stable) if canary + stable > 0 else 0.0
+@record
+class _Scale:
+    """By how much each arm's counts change when the canary has another weight."""
+
+    canary: float
+    stable: float
+
+    @classmethod
+    def of(cls, recorded: float, replayed: float) -> "_Scale":
+        return cls(
+            canary=replayed / recorded if recorded > 0 else 0.0,
+            stable=(100 - replayed) / (100 - recorded) if recorded < 100 else 0.0,
+        )
+
+    def share(self, expected: float) -> float:
+        if self.canary == self.stable:
+            return expected
+        canary, stable = expected * self.canary, (1 - expected) * self.stable
+        return canary / (canary + stable) if canary + stable > 0 else 0.0
