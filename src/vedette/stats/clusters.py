@@ -3,7 +3,7 @@
 Requests of one tenant are alike, so ten thousand requests of six tenants are six observations. The variance of an arm's
 mean is therefore taken between buckets: by leaving out each bucket in turn (jackknife, which is CR3, the variance to
 prefer when clusters are few and unequal), widened by the variance of Student's t. It costs the same for any number of
-requests. Where each bucket has a past, its mean is first set against its own history, which takes out most of the noise.
+requests. Where buckets have a past, each mean is first set against its own history, which takes out most of the noise.
 
 References:
     Kish (1965), Survey Sampling, §8.2 (effective number of unequal clusters).

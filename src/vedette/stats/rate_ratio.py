@@ -58,7 +58,8 @@ def _prior() -> tuple[FloatArray, FloatArray]:
 _LOG_RATIO, _LOG_WEIGHT = _prior()
 _SMALLEST_RATIO, _LARGEST_RATIO = 1e-4, 1e4
 _BISECTIONS = 60
-_PRIOR_BUCKETS = 20.0
+_PRIOR_BUCKETS = 30.0
+_LEAST_PSEUDO_REQUESTS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +151,7 @@ def ratio_interval(
 
 
 def expected_share(
-    canary_requests: ArrayLike,
-    stable_requests: ArrayLike,
-    history_requests: ArrayLike,
-    history_bad: ArrayLike,
-    *,
-    pseudo_requests: float = 200.0,
+    canary_requests: ArrayLike, stable_requests: ArrayLike, history_requests: ArrayLike, history_bad: ArrayLike
 ) -> FloatArray:
     """The share of bad events the canary would have if nothing changed, from each bucket's own history.
 
@@ -167,51 +163,80 @@ def expected_share(
         stable_requests: requests per bucket on stable, same shape.
         history_requests: requests per bucket before the cell began, broadcasting to the same shape.
         history_bad: bad events among those.
-        pseudo_requests: how many requests at the domain's rate each bucket's history is mixed with.
 
     Returns:
         Shape (...). Without any history it is the canary's share of the requests; without requests it is 0.
     """
-    rate = past_rate(history_requests, history_bad, pseudo_requests=pseudo_requests)
+    rate = past_rate(history_requests, history_bad)
     canary = (np.asarray(canary_requests) * rate).sum(axis=-1)
     total = canary + (np.asarray(stable_requests) * rate).sum(axis=-1)
-    return _ratio(canary, total, otherwise=0.0)
+    return quotient(canary, total, otherwise=0.0)
 
 
-def past_rate(history_requests: ArrayLike, history_bad: ArrayLike, *, pseudo_requests: float = 200.0) -> FloatArray:
+def past_rate(
+    history_requests: ArrayLike, history_bad: ArrayLike, *, pseudo_requests: ArrayLike | None = None
+) -> FloatArray:
     """Each bucket's bad-event rate before the rollout, shrunk towards the domain's; always above 0.
 
-    Arguments are those of `expected_share`. Half a bad event in one more request keeps the domain's rate above 0.
+    A bucket's own rate weighs n / (n + κ) after n requests. κ, the `pseudo_requests`, follows from how much the buckets
+    differ beyond chance unless given: where they do not differ, all get the domain's rate. Half a bad event in one more
+    request keeps that rate above 0. Shape (..., buckets) in and out.
     """
     requests = np.asarray(history_requests, dtype=np.float64)
     bad = np.asarray(history_bad, dtype=np.float64)
-    domain = (bad.sum(axis=-1, keepdims=True) + 0.5) / (requests.sum(axis=-1, keepdims=True) + 1.0)
-    rate: FloatArray = (bad + pseudo_requests * domain) / (requests + pseudo_requests)
+    kappa = pseudo_requests_of(requests, bad) if pseudo_requests is None else np.asarray(pseudo_requests)
+    domain = _domain_rate(requests, bad)
+    rate: FloatArray = domain + requests / (requests + kappa) * (quotient(bad, requests, otherwise=0.0) - domain)
     return rate
 
 
-def estimate_dispersion(bad: ArrayLike, expected: ArrayLike) -> FloatArray:
-    """How much more bucket counts vary than independent events would: variance over mean, at least 1.
+def estimate_dispersion(bad: ArrayLike, expected: ArrayLike, *, least: ArrayLike = 1.0) -> FloatArray:
+    """How much more bucket counts vary than independent events would: variance over mean, at least `least`.
 
     Give it the *stable* arm, which the release under test does not touch. Buckets weigh by what they are expected to
     hold, as they do in the arm's total; a change common to all buckets (the domain's bad day) is taken out first. With
-    few effective buckets the ratio is noisy, so it is averaged with twenty buckets' worth of independent events.
+    few effective buckets the ratio is noisy, so it is averaged with thirty buckets' worth of `least`.
 
     Args:
         bad: bad events per bucket so far, shape (..., buckets).
         expected: expected bad events per bucket up to a common factor, same shape: requests times `past_rate`.
+        least: what it is known to be at least, shape (...).
 
     Returns:
-        Shape (...); 1 where there is nothing to estimate from.
+        Shape (...); `least` where there is nothing to estimate from.
     """
     observed, weight = np.broadcast_arrays(np.asarray(bad, dtype=np.float64), np.asarray(expected, dtype=np.float64))
-    part = _ratio(weight, weight.sum(axis=-1, keepdims=True), otherwise=0.0)
+    floor = np.asarray(least, dtype=np.float64)
+    part = quotient(weight, weight.sum(axis=-1, keepdims=True), otherwise=0.0)
     concentration = (part**2).sum(axis=-1)
     seen = observed.sum(axis=-1)
     residual = ((observed - seen[..., None] * part) ** 2).sum(axis=-1)
-    ratio = _ratio(residual, seen * (1.0 - concentration), otherwise=1.0)
-    buckets = _ratio(np.ones_like(concentration), concentration, otherwise=0.0)
-    return np.maximum((buckets * ratio + _PRIOR_BUCKETS) / (buckets + _PRIOR_BUCKETS), 1.0)
+    ratio = quotient(residual, seen * (1.0 - concentration), otherwise=1.0)
+    buckets = quotient(np.ones_like(concentration), concentration, otherwise=0.0)
+    return np.maximum((buckets * ratio + _PRIOR_BUCKETS * floor) / (buckets + _PRIOR_BUCKETS), floor)
+
+
+def _domain_rate(requests: FloatArray, bad: FloatArray) -> FloatArray:
+    rate: FloatArray = (bad.sum(axis=-1, keepdims=True) + 0.5) / (requests.sum(axis=-1, keepdims=True) + 1.0)
+    return rate
+
+
+def pseudo_requests_of(requests: FloatArray, bad: FloatArray) -> FloatArray:
+    """How many requests at the domain's rate a bucket's own history is worth mixing with, shape (..., 1).
+
+    Method of moments for beta-binomial counts (Kleinman 1973, JASA 68): infinite where buckets do not differ.
+    """
+    n = requests.sum(axis=-1, keepdims=True)
+    domain = _domain_rate(requests, bad)
+    within = domain * (1.0 - domain)
+    differences = (requests * (quotient(bad, requests, otherwise=0.0) - domain) ** 2).sum(axis=-1, keepdims=True)
+    by_chance = ((requests > 0.0).sum(axis=-1, keepdims=True) - 1.0) * within
+    spread = quotient(
+        differences - by_chance,
+        n - quotient((requests**2).sum(axis=-1, keepdims=True), n, otherwise=0.0),
+        otherwise=0.0,
+    )
+    return np.maximum(quotient(within, spread, otherwise=np.inf), _LEAST_PSEUDO_REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +284,8 @@ class _Cells:
         return held
 
 
-def _ratio(numerator: FloatArray, denominator: FloatArray, *, otherwise: float) -> FloatArray:
+def quotient(numerator: FloatArray, denominator: FloatArray, *, otherwise: float) -> FloatArray:
+    """Divide; `otherwise` where the denominator is not above 0."""
     shape = np.broadcast_shapes(numerator.shape, denominator.shape)
     ratio: FloatArray = np.divide(numerator, denominator, out=np.full(shape, otherwise), where=denominator > 0.0)
     return ratio
