@@ -1,0 +1,69 @@
+"""What may enter the record: outcomes and feedback that can be counted.
+
+They are checked where they are handed in, so that nothing in the journal can ever be refused by the lake.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from vedette.evidence.outcome import Feedback, Outcome
+from vedette.kernel.errors import InvalidInput
+from vedette.kernel.hashing import BUCKETS
+from vedette.kernel.ids import check_name
+
+REQUESTS = "requests"
+"""The measure every outcome has without bringing it: 1."""
+
+HISTOGRAM_MEASURES = frozenset({"latency_ms", "ttft_ms", "tokens_out"})
+"""Measures whose distribution is kept too; they are magnitudes, never negative."""
+
+_LONGEST_TEXT = 200
+_LARGEST = 1e100  # its square, summed up, is still a number
+_LARGEST_REVISION = 2**31 - 1
+
+_check_name = lru_cache(maxsize=4096)(check_name)
+
+
+def check_outcome(outcome: Outcome) -> None:
+    """Let a countable outcome pass.
+
+    Raises:
+        InvalidInput: Its id, domain, version, time, plan revision, bucket or a measure is none.
+    """
+    for text in (outcome.id, outcome.domain, outcome.assigned, outcome.served or "-"):
+        _check_text(text)
+    if outcome.at.tzinfo is None:
+        raise InvalidInput(f"outcome {outcome.id} lacks the time zone of its time")
+    if not 0 <= outcome.plan_revision <= _LARGEST_REVISION:
+        raise InvalidInput(f"outcome {outcome.id} has plan revision {outcome.plan_revision}")
+    if not -1 <= outcome.bucket < BUCKETS:
+        raise InvalidInput(f"outcome {outcome.id} has bucket {outcome.bucket}", hint="0 to 1023, or -1 for no unit")
+    _check_measures(outcome.id, outcome.measures)
+
+
+def check_feedback(feedback: Feedback) -> None:
+    """Let countable feedback pass.
+
+    Raises:
+        InvalidInput: It names no outcome, judges nothing, or a measure is none.
+    """
+    _check_text(feedback.outcome_id)
+    if not feedback.measures:
+        raise InvalidInput(f"feedback on {feedback.outcome_id} has no measures")
+    _check_measures(feedback.outcome_id, feedback.measures)
+
+
+def _check_text(text: str) -> None:
+    if not 0 < len(text) <= _LONGEST_TEXT or not text.isprintable():
+        raise InvalidInput(f"{text[:_LONGEST_TEXT]!r} names nothing", hint=f"use 1 to {_LONGEST_TEXT} printable signs")
+
+
+def _check_measures(outcome_id: str, measures: Mapping[str, float]) -> None:
+    for name, value in measures.items():
+        _check_name(name, "measure")
+        if name == REQUESTS:
+            raise InvalidInput(f"outcome {outcome_id} brings {REQUESTS!r}, which is counted for it")
+        if not abs(value) <= _LARGEST:  # NaN is refused too
+            raise InvalidInput(f"outcome {outcome_id} has {name} = {value}", hint="measures are numbers up to 1e100")
+        if value < 0 and name in HISTOGRAM_MEASURES:
+            raise InvalidInput(f"outcome {outcome_id} has {name} = {value}", hint="it is a magnitude, from 0 upwards")

@@ -1,0 +1,132 @@
+"""Sums by bucket and by histogram bin: what one version did under one plan revision in one hour.
+
+They are kept in parts, one for each batch, which hold only the buckets and bins that saw something. Adding a batch
+therefore touches nothing that is there already; merging the parts is exact and costs a few vector operations, so it is
+done by whoever reads, and once in a while by whoever writes, to keep the parts few.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import Struct, msgpack
+
+from vedette.evidence.arms import BUCKET_ROWS, ArmSums
+from vedette.evidence.histogram import OVERFLOW, ZERO, Histogram, index_of
+from vedette.evidence.summary import FloatArray, Moments
+from vedette.lake.admission import HISTOGRAM_MEASURES
+
+_BINS = OVERFLOW - ZERO + 1
+
+
+class CellKey(NamedTuple):
+    """One version under one plan revision in one hour, in hours since 1970."""
+
+    domain: str
+    plan_revision: int
+    version: str
+    hour: int
+
+
+class _Part(Struct, array_like=True):
+    """The stored form: rows of little-endian 64-bit floats, by measure."""
+
+    buckets: dict[str, bytes]  # bucket, n, mean, centred
+    bins: dict[str, bytes]  # bin, n
+
+
+_encode = msgpack.Encoder().encode
+_decode = msgpack.Decoder(_Part).decode
+
+
+class Tally:
+    """Counts the outcomes of one cell in one batch."""
+
+    __slots__ = ("_bins", "_buckets")
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, dict[int, list[float]]] = {}
+        self._bins: dict[str, dict[int, int]] = {}
+
+    def add(self, bucket: int, measures: Mapping[str, float]) -> None:
+        """Count the measures of one outcome."""
+        for name, value in measures.items():
+            count(self._buckets.setdefault(name, {}).setdefault(bucket, [0.0, 0.0, 0.0]), value)
+            if name in HISTOGRAM_MEASURES:
+                bins = self._bins.setdefault(name, {})
+                index = index_of(value)
+                bins[index] = bins.get(index, 0) + 1
+
+    def encoded(self) -> bytes:
+        """Write what was counted as a part."""
+        buckets = {name: [(key, *sums) for key, sums in rows.items()] for name, rows in self._buckets.items()}
+        return _part(buckets, {name: list(rows.items()) for name, rows in self._bins.items()})
+
+
+def count(sums: list[float], value: float) -> None:
+    """Count a value into n, mean and centred second moment (Welford 1962)."""
+    sums[0] += 1.0
+    shift = value - sums[1]
+    sums[1] += shift / sums[0]
+    sums[2] += shift * (value - sums[1])
+
+
+def arm_of(parts: Iterable[bytes]) -> ArmSums:
+    """Merge parts, of one cell or of many, into what the arm did."""
+    decoded = [_decode(part) for part in parts]
+    buckets, bins = _stacked([part.buckets for part in decoded], 4), _stacked([part.bins for part in decoded], 2)
+    return ArmSums(
+        measures={name: _moments(rows) for name, rows in buckets.items()},
+        histograms={name: _histogram(rows) for name, rows in bins.items()},
+    )
+
+
+def merged(parts: Sequence[bytes]) -> bytes:
+    """Merge parts of one cell into one."""
+    arm = arm_of(parts)
+    buckets, bins = {}, {}
+    for name, sums in arm.measures.items():
+        index = np.flatnonzero(sums.n)
+        buckets[name] = np.column_stack((index, sums.n[index], sums.mean[index], sums.m2[index]))
+    for name, histogram in arm.histograms.items():
+        bins[name] = list(histogram.counts.items())
+    return _part(buckets, bins)
+
+
+def _part(buckets: Mapping[str, object], bins: Mapping[str, object]) -> bytes:
+    def packed(rows: object) -> bytes:
+        return np.asarray(rows, "<f8").tobytes()
+
+    return _encode(
+        _Part(
+            {name: packed(rows) for name, rows in buckets.items()}, {name: packed(rows) for name, rows in bins.items()}
+        )
+    )
+
+
+def _stacked(parts: Sequence[Mapping[str, bytes]], width: int) -> dict[str, FloatArray]:
+    """Join the rows of all parts, by measure."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {
+        name: np.frombuffer(b"".join(part[name] for part in parts if name in part), "<f8").reshape(-1, width)
+        for name in names
+    }
+
+
+def _moments(rows: FloatArray) -> Moments[FloatArray]:
+    """Merge rows of sums by bucket; all at once, which is the pairwise update of Chan et al. 1983 taken together."""
+    bucket = rows[:, 0].astype(np.intp) % BUCKET_ROWS  # -1, a request without a unit, is the last entry
+    n, mean, centred = rows[:, 1], rows[:, 2], rows[:, 3]
+    total = np.bincount(bucket, n, BUCKET_ROWS).astype(np.float64)
+    divisor = np.maximum(total, 1.0)
+    pivot = np.bincount(bucket, n * mean, BUCKET_ROWS) / divisor
+    shift = mean - pivot[bucket]
+    drift = np.bincount(bucket, n * shift, BUCKET_ROWS) / divisor
+    spread = np.bincount(bucket, centred + n * shift * shift, BUCKET_ROWS) - total * drift * drift
+    return Moments(total, pivot + drift, np.maximum(spread, 0.0))
+
+
+def _histogram(rows: FloatArray) -> Histogram:
+    counts = np.bincount(rows[:, 0].astype(np.intp) - ZERO, rows[:, 1], _BINS)
+    held = np.flatnonzero(counts)
+    return Histogram(dict(zip((held + ZERO).tolist(), counts[held].astype(np.int64).tolist(), strict=True)))

@@ -1,0 +1,78 @@
+"""What the lake forgets: everything after a time, and everything about a domain when it is asked to."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from vedette.kernel.errors import InvalidInput
+from vedette.kernel.records import record
+from vedette.lake.engine import Database
+from vedette.lake.rollups import HOUR, MINUTE, microseconds
+from vedette.lake.tables import Tables
+
+_SLICE = 10_000
+"""Outcomes deleted in one transaction, so that whoever ships never waits for long."""
+
+
+@record
+class Retention:
+    """How long things are kept, by kind.
+
+    A domain whose every bucket sees traffic writes some 5 MB of bucket sums a day and 0.3 MB of minute sums, however
+    much traffic it has; an outcome takes about 400 bytes.
+    """
+
+    outcomes: timedelta = timedelta(days=30)
+    bucket_sums: timedelta = timedelta(days=90)
+    minute_sums: timedelta = timedelta(days=400)
+    pending_feedback: timedelta = timedelta(days=1)
+
+    def __post_init__(self) -> None:
+        """Refuse outcomes that outlive their sums: late feedback would begin the sums anew."""
+        if self.outcomes > min(self.bucket_sums, self.minute_sums):
+            raise InvalidInput("sums must be kept for at least as long as outcomes are")
+
+
+def prune(database: Database, tables: Tables, now: datetime, retention: Retention) -> int:
+    """Drop what is older than it is kept; gives how many outcomes that were.
+
+    Outcomes of a batch that ships so late that they are past their time already are counted, once, as batches are
+    remembered as long as sums are.
+    """
+    dropped = _drop_outcomes(database, tables, microseconds(now - retention.outcomes))
+    hour = microseconds(now - retention.bucket_sums) // HOUR
+    minute = microseconds(now - retention.minute_sums) // MINUTE
+    cells, series, sums, pending = tables.cells, tables.series, tables.minute_sums, tables.pending_feedback
+    with database.write() as connection:
+        connection.execute(delete(cells).where(cells.c.hour < hour))
+        # Series are named so that each is sought by its key, instead of reading all rows.
+        connection.execute(delete(sums).where(sums.c.series.in_(select(series.c.id)), sums.c.minute < minute))
+        connection.execute(delete(series).where(~select(sums.c.series).where(sums.c.series == series.c.id).exists()))
+        connection.execute(delete(tables.batches).where(tables.batches.c.at < minute * MINUTE))
+        connection.execute(delete(pending).where(pending.c.at < microseconds(now - retention.pending_feedback)))
+    return dropped
+
+
+def erase(database: Database, tables: Tables, domain: str) -> None:
+    """Drop everything about a domain."""
+    series = tables.series
+    with database.write() as connection:
+        of_domain = select(series.c.id).where(series.c.domain == domain)
+        connection.execute(delete(tables.minute_sums).where(tables.minute_sums.c.series.in_(of_domain)))
+        for table in (series, tables.cells, tables.outcomes):
+            connection.execute(delete(table).where(table.c.domain == domain))
+
+
+def _drop_outcomes(database: Database, tables: Tables, before: int) -> int:
+    outcomes = tables.outcomes
+    with database.read() as connection:
+        domains = connection.scalars(select(tables.series.c.domain).distinct()).all()
+    dropped = 0
+    for domain in domains:
+        old = select(outcomes.c.id).where(outcomes.c.domain == domain, outcomes.c.at < before).limit(_SLICE)
+        slice_size = _SLICE
+        while slice_size == _SLICE:
+            with database.write() as connection:
+                slice_size = connection.execute(delete(outcomes).where(outcomes.c.id.in_(old))).rowcount
+            dropped += slice_size
+    return dropped
