@@ -20,6 +20,7 @@ import pytest
 from sqlalchemy import URL, make_url
 
 _DEBIAN = Path("/usr/lib/postgresql")
+_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
 _PATIENCE = 60.0
 
 
@@ -31,7 +32,7 @@ def server() -> Iterator[URL]:
         return
     programs = _programs()
     user = _unprivileged() if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="vedette-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="vedette-pg-", dir=_place()))
     try:
         if user:
             os.chown(folder, user.pw_uid, user.pw_gid)
@@ -127,6 +128,12 @@ def _find() -> Path | None:
     versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), reverse=True)
     programs = [str(path) for path in versions] + [path for path in [shutil.which("initdb")] if path]
     return next((folder for path in programs if ((folder := Path(path).resolve().parent) / "postgres").exists()), None)
+
+
+def _place() -> Path | None:
+    """Prefer memory, where it has room: a database is hundreds of small files, and every test gets a new one."""
+    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2 << 30
+    return _MEMORY if roomy else None
 
 
 def _unprivileged() -> pwd.struct_passwd:

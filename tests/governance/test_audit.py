@@ -3,20 +3,21 @@
 import hashlib
 import itertools
 import json
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.governance.audit import GENESIS, Fault, Head, chain, hash_of, plain, verify
+from vedette.governance.audit import GENESIS, AuditEntry, Fault, Finding, Head, chain, hash_of, plain, verify
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.records import evolve
 
 NOW = datetime(2026, 11, 23, 12, 30, 15, 250, tzinfo=UTC)
 
 
-def _record(length):
+def _record(length: int) -> list[AuditEntry]:
     """Make a sound record of some length."""
     entries, head = [], Head()
     for number in range(length):
@@ -28,17 +29,17 @@ def _record(length):
     return entries
 
 
-def _end(entry):
+def _end(entry: AuditEntry) -> Head:
     return Head(sequence=entry.sequence, entry_hash=entry.entry_hash)
 
 
-def _forge(entry, **changes):
+def _forge(entry: AuditEntry, **changes: str) -> AuditEntry:
     """Change an entry and give it the hash its new content has."""
-    changed = replace(entry, **changes)
-    return replace(changed, entry_hash=hash_of(changed))
+    changed = evolve(entry, **changes)
+    return evolve(changed, entry_hash=hash_of(changed))
 
 
-def _faults(findings):
+def _faults(findings: Iterable[Finding]) -> list[tuple[Fault, int]]:
     return [(finding.fault, finding.sequence) for finding in findings]
 
 
@@ -89,7 +90,7 @@ def test_edited_entry_is_named(length, data):
         )
     )
     end = _end(entries[-1])
-    entries[place] = replace(entries[place], **change)
+    entries[place] = evolve(entries[place], **change)
     assert _faults(verify(entries, end)) == [(Fault.EDITED, place + 1)]
 
 
@@ -122,8 +123,8 @@ def test_swapped_entries_are_named(length, data):
     end = _end(entries[-1])
     one, other = sorted(data.draw(st.sets(st.integers(0, length - 1), min_size=2, max_size=2)))
     entries[one], entries[other] = (
-        replace(entries[other], sequence=one + 1),
-        replace(entries[one], sequence=other + 1),
+        evolve(entries[other], sequence=one + 1),
+        evolve(entries[one], sequence=other + 1),
     )
     findings = verify(entries, end)
     assert {(Fault.REORDERED, one + 1), (Fault.REORDERED, other + 1)} <= set(_faults(findings))
@@ -180,7 +181,7 @@ def test_several_faults_are_all_named():
     """One fault hides no other."""
     entries = _record(9)
     end = _end(entries[-1])
-    entries[1] = replace(entries[1], actor="eve")
+    entries[1] = evolve(entries[1], actor="eve")
     entries[4] = _forge(entries[4], actor="eve")
     del entries[6]
     assert _faults(verify(entries, end)) == [(Fault.EDITED, 2), (Fault.FORGED, 5), (Fault.REMOVED, 7)]
@@ -191,7 +192,7 @@ def test_edited_neighbour_does_not_hide_a_forged_entry():
     entries = _record(4)
     end = _end(entries[-1])
     entries[1] = _forge(entries[1], actor="eve")
-    entries[2] = replace(entries[2], actor="eve")
+    entries[2] = evolve(entries[2], actor="eve")
     assert _faults(verify(entries, end)) == [(Fault.FORGED, 2), (Fault.EDITED, 3)]
 
 
@@ -210,14 +211,21 @@ def test_entry_names_actor_action_and_moment(missing):
 
 def test_details_are_what_json_can_carry():
     """Numbers JSON readers disagree about become text, so the hash is the same for every reader."""
-    details = {"big": 2**53, "edge": 2**53 - 1, "inf": -float("inf"), "nan": float("nan"), "at": NOW, "list": (1, None)}
+    details = {
+        "big": 2**53,
+        "edge": 2**53 - 1,
+        "inf": -float("inf"),
+        "nan": float("nan"),
+        "at": NOW,
+        "list": (1, Head()),
+    }
     assert plain(details) == {
         "big": "9007199254740992",
         "edge": 9007199254740991,
         "inf": "-Infinity",
         "nan": "NaN",
         "at": "2026-11-23T12:30:15.000250Z",
-        "list": [1, None],
+        "list": [1, {"sequence": 0, "entryHash": GENESIS}],
     }
 
 
@@ -244,5 +252,5 @@ def test_malformed_checkpoint_is_refused(text):
 
 def test_wholly_edited_record_is_named_entry_by_entry():
     """However much was edited, every edited entry is named."""
-    entries = [replace(entry, actor="eve") for entry in _record(100)]
+    entries = [evolve(entry, actor="eve") for entry in _record(100)]
     assert _faults(verify(entries)) == list(zip(itertools.repeat(Fault.EDITED), range(1, 101), strict=False))

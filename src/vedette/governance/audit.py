@@ -10,13 +10,14 @@ import bisect
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from vedette.kernel.documents import dump
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.hashing import canonical
-from vedette.kernel.records import record
+from vedette.kernel.records import evolve, record
 
 GENESIS = "0" * 64
 """The previous hash of the first entry."""
@@ -90,7 +91,8 @@ class Finding:
 def plain(value: object) -> object:
     """Turn a value into JSON that every reader reads alike.
 
-    Integers beyond ±(2⁵³ - 1) and numbers that are not finite become text, times become ISO 8601 in UTC.
+    Integers beyond ±(2⁵³ - 1) and numbers that are not finite become text, times become ISO 8601 in UTC, and records
+    what their documents say.
 
     Raises:
         InvalidInput: it is no JSON value, or holds text that is not Unicode or holds NUL.
@@ -111,6 +113,8 @@ def plain(value: object) -> object:
             result = {_text(str(key)): plain(item) for key, item in value.items()}
         case list() | tuple():
             result = [plain(item) for item in value]
+        case _ if is_dataclass(value):
+            result = plain(dump(value))
         case _:
             raise InvalidInput(f"{type(value).__name__} is no JSON value")
     return result
@@ -178,7 +182,7 @@ def chain(
         previous_hash=head.entry_hash,
         entry_hash="",
     )
-    return replace(entry, entry_hash=hash_of(entry))
+    return evolve(entry, entry_hash=hash_of(entry))
 
 
 def verify(
@@ -228,7 +232,7 @@ class _Reader:
         before = self.last.entry_hash if self.last else GENESIS
         if entry.previous_hash == before:
             return
-        if not sound and hash_of(replace(entry, previous_hash=before)) == entry.entry_hash:
+        if not sound and hash_of(evolve(entry, previous_hash=before)) == entry.entry_hash:
             return  # only the memory was edited, which is named already; the predecessor is innocent
         if not self.last:
             self._find(Fault.FORGED, entry.sequence, "does not begin the chain")
@@ -274,9 +278,9 @@ class _Reader:
 
     def _name_broken(self) -> None:
         """Tell an entry moved to another's place from one whose content was edited."""
-        places = [entry.sequence for entry in self.broken[:_TRIED]]
+        places = [*(entry.sequence for entry in self.broken), *(first for first, _ in self.gaps)][:_TRIED]
         for entry in self.broken:
-            home = next((p for p in places if hash_of(replace(entry, sequence=p)) == entry.entry_hash), None)
+            home = next((p for p in places if hash_of(evolve(entry, sequence=p)) == entry.entry_hash), None)
             if home is not None:
                 self._find(Fault.REORDERED, entry.sequence, f"is entry {home} in another's place")
             else:

@@ -80,6 +80,16 @@ def page(
     )
 
 
+def tail(
+    connection: Connection, sequence: int, *, domain: str | None = None, resource: str | None = None
+) -> tuple[AuditEntry, ...]:
+    """Read the first thousand entries after ``sequence``, in order: of one domain, of one resource, or of all."""
+    query = _filtered(domain, None, None, None, None).where(domain_audit_logs.c.sequence > sequence)
+    if resource is not None:
+        query = query.where(domain_audit_logs.c.resource == resource)
+    return tuple(map(_entry, connection.execute(query.order_by(domain_audit_logs.c.sequence).limit(_CHUNK))))
+
+
 def stream(
     connection: Connection, *, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[AuditEntry]:
