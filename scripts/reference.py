@@ -1,0 +1,77 @@
+"""Write the reference pages that are drawn from the code: `python -m scripts.reference` (tests compare them)."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+from vedette.evidence.metric import BUILT_IN
+from vedette.gateway.metrics import Metrics
+from vedette.gateway.settings import GatewaySettings
+from vedette.kernel.decision import REASONS
+from vedette.rollouts.machine import ACTIVE, TRANSITIONS
+
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+
+
+def reasons() -> str:
+    """Render every reason code and its meaning."""
+    rows = "\n".join(f"| `{code}` | {meaning} |" for code, meaning in sorted(REASONS.items()))
+    return (
+        "# Reason codes\n\nEvery decision carries its reasons: a code from this table, a plain sentence, and the figures "
+        f"behind it.\n\n| code | meaning |\n|---|---|\n{rows}\n"
+    )
+
+
+def states() -> str:
+    """Draw the life of a rollout from its transition table."""
+    arrows = "\n".join(f"    {phase} --> {follows}: {event}" for (phase, event), follows in TRANSITIONS.items())
+    rows = "\n".join(f"| `{phase}` | `{event}` | `{follows}` |" for (phase, event), follows in TRANSITIONS.items())
+    active = ", ".join(f"`{phase}`" for phase in sorted(ACTIVE))
+    return (
+        "# The life of a rollout\n\nDrawn from the table in `vedette.rollouts.machine`. An event that is not in it is "
+        f"refused, and the rollout is as before. While a rollout is {active} it holds its domain.\n\n"
+        f"```mermaid\nstateDiagram-v2\n    [*] --> pending\n{arrows}\n```\n\n"
+        f"| in | event | becomes |\n|---|---|---|\n{rows}\n"
+    )
+
+
+def metrics() -> str:
+    """Render the metrics every domain has, and those a gateway exports."""
+    own = "\n".join(f"| `{m.name}` | {m.kind} of `{m.measure}` | {m.better} | {m.unit or '–'} |" for m in BUILT_IN)
+    lines = Metrics().text([], []).decode().splitlines()
+    kinds = dict(line.split(" ", 3)[2:] for line in lines if line.startswith("# TYPE "))
+    texts = dict(line.split(" ", 3)[2:] for line in lines if line.startswith("# HELP "))
+    exported = "\n".join(f"| `{name}` | {kinds[name]} | {texts[name]} |" for name in sorted(kinds))
+    return (
+        "# Metrics\n\n## Metrics every domain has\n\nGuardrails name these, or metrics the domain declares itself.\n\n"
+        f"| metric | what | better | unit |\n|---|---|---|---|\n{own}\n\n"
+        "## Metrics a gateway exports\n\n`GET /metrics` of the gateway, in Prometheus' text format.\n\n"
+        f"| metric | kind | what |\n|---|---|---|\n{exported}\n"
+    )
+
+
+def gateway_settings() -> str:
+    """Render every setting of a gateway with its default."""
+    rows = "\n".join(f"| `{field.name}` | `{field.default!r}` |" for field in fields(GatewaySettings))
+    return (
+        "# Gateway settings\n\n`vedette.gateway.settings.GatewaySettings`; times in seconds, sizes in bytes. What each "
+        f"one bounds stands beside it in that file.\n\n| setting | default |\n|---|---|\n{rows}\n"
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reasons.md": reasons,
+    "rollout-states.md": states,
+    "metrics.md": metrics,
+    "gateway-settings.md": gateway_settings,
+}
+
+
+def write() -> None:
+    """Write every page."""
+    for name, render in PAGES.items():
+        (FOLDER / name).write_text(render())
+
+
+if __name__ == "__main__":
+    write()
