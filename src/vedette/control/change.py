@@ -6,6 +6,7 @@ no change. Every write names its actor.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +45,10 @@ class Change:
         return entry
 
 
+_together: ContextVar[Connection | None] = ContextVar("together", default=None)
+"""The transaction that every change and read of this context joins, if one is open."""
+
+
 class Changes:
     """Opens transactions that obey the rule."""
 
@@ -63,7 +68,7 @@ class Changes:
             raise InvalidInput(
                 "every change names its actor", hint="pass actor=, --actor or the X-Vedette-Actor header"
             )
-        with self.store.transaction() as connection:
+        with self._writing() as connection:
             change = Change(connection, actor, self._instruments.now(), request_id)
             yield change
             if not change.entries:
@@ -72,8 +77,38 @@ class Changes:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a read of one moment of the store."""
+        outer = _together.get()
+        if outer is not None:
+            yield outer
+            return
         with self.store.reading() as connection:
             yield connection
+
+    @contextmanager
+    def together(self, *, dry_run: bool = False) -> Iterator[Connection]:
+        """Make all changes of the block one transaction: all of them are kept, or none; a dry run keeps none.
+
+        A change inside that fails and is caught leaves the others as they are.
+        """
+        with self.store.transaction() as connection:
+            token = _together.set(connection)
+            try:
+                with connection.begin_nested() as block:
+                    yield connection
+                    if dry_run:
+                        block.rollback()
+            finally:
+                _together.reset(token)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        outer = _together.get()
+        if outer is None:
+            with self.store.transaction() as connection:
+                yield connection
+        else:
+            with outer.begin_nested():
+                yield outer
 
 
 def since(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,14 @@ class DomainGovernance:
                 newest_first=newest_first,
             )
 
+    def tail(self, sequence: int, *, domain: str | None = None, resource: str | None = None) -> tuple[AuditEntry, ...]:
+        """Read what was recorded after ``sequence``, in order, at most a thousand entries: how one follows changes.
+
+        Entries become visible in the order of their sequence, so who has read up to one has missed none before it.
+        """
+        with self._changes.reading() as connection:
+            return audit.tail(connection, sequence, domain=domain, resource=resource)
+
     def export(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[AuditEntry]:
         """Read every entry in order, however many."""
         with self._changes.reading() as connection:

@@ -23,6 +23,7 @@ class ControlPlane:
     """Everything vedette can do, in one object.
 
     Attributes:
+        changes: the transactions all of the following write in.
         domains: the domain catalogue.
         versions: model versions and what served when.
         canary: rollouts.
@@ -39,7 +40,7 @@ class ControlPlane:
         self.store = store
         self.lake = lake
         self.folder = folder
-        changes = Changes(store, clocks)
+        self.changes = changes = Changes(store, clocks)
         self.traffic = Traffic(changes, clocks)
         self.domains = Domains(changes, self.traffic)
         self.versions = Versions(changes, self.traffic)

@@ -226,16 +226,27 @@ class CanaryDeployment:
             spec = _spec(spec.domain, spec.version, rollout_schedule)
         return replay(spec, looks)
 
-    def pause(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+    def pause(
+        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+    ) -> StoredRollout:
         """Stand still until a person resumes; the evidence is judged on and may abort."""
-        return self._do(ref, actor, expected, lambda _, it, now: commands.pause(it.status, now, why))
+        return self._do(ref, actor, expected, request_id, lambda _, it, now: commands.pause(it.status, now, why))
 
-    def resume(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+    def resume(
+        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+    ) -> StoredRollout:
         """Go on from a pause."""
-        return self._do(ref, actor, expected, lambda _, it, __: commands.resume(it.status, why))
+        return self._do(ref, actor, expected, request_id, lambda _, it, __: commands.resume(it.status, why))
 
     def promote(
-        self, ref: str, *, actor: str, why: str = "", full: bool = False, expected: int | None = None
+        self,
+        ref: str,
+        *,
+        actor: str,
+        why: str = "",
+        full: bool = False,
+        expected: int | None = None,
+        request_id: str = "",
     ) -> StoredRollout:
         """Be done with this step; with ``full``, make the version stable at once."""
 
@@ -245,22 +256,30 @@ class CanaryDeployment:
             stable = versions.aliases(connection, it.domain).get("stable", "")
             return commands.promote_fully(it.spec, it.status, stable, now, why)
 
-        return self._do(ref, actor, expected, verb)
+        return self._do(ref, actor, expected, request_id, verb)
 
-    def abort(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+    def abort(
+        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+    ) -> StoredRollout:
         """Take the version back at once; nothing outranks this."""
-        return self._do(ref, actor, expected, lambda _, it, now: commands.abort(it.status, now, why), persistent=True)
+        return self._do(
+            ref, actor, expected, request_id, lambda _, it, now: commands.abort(it.status, now, why), persistent=True
+        )
 
-    def retry(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+    def retry(
+        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+    ) -> StoredRollout:
         """Begin again at step 0 with new evidence."""
 
         def verb(connection: Connection, it: StoredRollout, now: datetime) -> commands.Outcome:
             _check(connection, it)
             return commands.retry(it.status, now, why)
 
-        return self._do(ref, actor, expected, verb)
+        return self._do(ref, actor, expected, request_id, verb)
 
-    def undo(self, ref: str, *, actor: str, why: str = "", expected: int | None = None) -> StoredRollout:
+    def undo(
+        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+    ) -> StoredRollout:
         """Return to the version that was stable before a promotion, at once.
 
         Raises:
@@ -277,10 +296,17 @@ class CanaryDeployment:
                 )
             return outcome
 
-        return self._do(ref, actor, expected, verb)
+        return self._do(ref, actor, expected, request_id, verb)
 
     def set_weight(
-        self, ref: str, weight: float, *, actor: str, why: str = "", expected: int | None = None
+        self,
+        ref: str,
+        weight: float,
+        *,
+        actor: str,
+        why: str = "",
+        expected: int | None = None,
+        request_id: str = "",
     ) -> StoredRollout:
         """Give the canary another weight now, in percent, up to that of its step."""
 
@@ -288,15 +314,15 @@ class CanaryDeployment:
             newest = plans.current(connection, it.domain)
             return commands.set_weight(it.spec, it.status, weight, newest.plan.revision if newest else 0, why)
 
-        return self._do(ref, actor, expected, verb)
+        return self._do(ref, actor, expected, request_id, verb)
 
     def _do(
-        self, ref: str, actor: str, expected: int | None, verb: _Verb, *, persistent: bool = False
+        self, ref: str, actor: str, expected: int | None, request_id: str, verb: _Verb, *, persistent: bool = False
     ) -> StoredRollout:
         """Run a verb on a rollout; a persistent one is tried again while the reconciler is faster."""
         for attempt in range(5):
             try:
-                with self._changes.begin(actor) as change:
+                with self._changes.begin(actor, request_id) as change:
                     it = _find(change.connection, ref)
                     _expect(it, expected)
                     status, decision = verb(change.connection, it, change.at)

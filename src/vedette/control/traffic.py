@@ -19,6 +19,8 @@ from vedette.rollouts.machine import ACTIVE
 from vedette.routing.choose import Choice, CompiledPlan
 from vedette.routing.plan import Canary, TrafficPlan, millionths
 from vedette.store import domains, plans, rollouts, versions
+from vedette.store.pages import Page
+from vedette.store.plans import StoredPlan
 
 ALIVE = timedelta(seconds=15)
 """A gateway that has not been heard of for this long does not hold a rollout up."""
@@ -63,8 +65,36 @@ class Traffic:
             raise NotFound(f"there is no domain {domain_id!r}", hint="`vedette domain list` shows those there are")
         return found.plan
 
+    def revision(self, domain_id: str, number: int) -> StoredPlan:
+        """Give a domain's plan at a revision.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._changes.reading() as connection:
+            return plans.get(connection, domain_id, number)
+
+    def history(self, domain_id: str, *, after: str | None = None, limit: int = 50) -> Page[StoredPlan]:
+        """List the plans a domain has had, the newest first.
+
+        Raises:
+            NotFound: there is no such domain.
+        """
+        with self._changes.reading() as connection:
+            domains.get(connection, domain_id)
+            return plans.history(connection, domain=domain_id, after=after, limit=limit)
+
     def choose(self, domain_id: str, unit: str) -> Choice:
         """Say which version a unit sees, by the plan in force.
+
+        Raises:
+            NotFound: there is no such domain.
+            Refused: the domain serves nothing now.
+        """
+        return self.compiled(domain_id).choose(unit)
+
+    def compiled(self, domain_id: str) -> CompiledPlan:
+        """Give the plan in force, ready to choose by.
 
         Raises:
             NotFound: there is no such domain.
@@ -76,7 +106,7 @@ class Traffic:
         compiled = self._compiled.get(domain_id)
         if compiled is None or compiled.plan != plan:
             compiled = self._compiled[domain_id] = CompiledPlan(plan)
-        return compiled.choose(unit)
+        return compiled
 
     def poll(self, since: int) -> tuple[int, Sequence[TrafficPlan]]:
         """Give the newest sequence number and every domain's plan that changed after ``since`` (0 for all)."""
