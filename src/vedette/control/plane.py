@@ -1,6 +1,7 @@
 """The composition root: one `ControlPlane` holds one of each service, over one store and one lake."""
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -9,6 +10,7 @@ from vedette.control.courier import Courier
 from vedette.control.domains import Domains
 from vedette.control.governance import DomainGovernance
 from vedette.control.instruments import Instruments
+from vedette.control.jobs import Housekeeper
 from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
 from vedette.control.traffic import Traffic
@@ -48,13 +50,19 @@ class ControlPlane:
         self.governance = DomainGovernance(changes)
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)
         self.courier = Courier(store, clocks)
+        self.housekeeper = Housekeeper(store, lake, clocks)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self, interval: float = 1.0) -> None:
         """Reconcile and deliver in the background until `close`; a look every ``interval`` seconds."""
-        for name, work in (("reconciler", self.reconciler.run), ("courier", self.courier.run)):
-            thread = threading.Thread(target=work, args=(self._stop, interval), name=f"vedette-{name}", daemon=True)
+        work = {
+            "reconciler": partial(self.reconciler.run, self._stop, interval),
+            "courier": partial(self.courier.run, self._stop, interval),
+            "housekeeper": partial(self.housekeeper.run, self._stop),
+        }
+        for name, run in work.items():
+            thread = threading.Thread(target=run, name=f"vedette-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
 

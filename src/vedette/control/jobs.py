@@ -1,0 +1,42 @@
+"""What has to be done once an hour: forget what is older than it is kept. Idempotent, so every replica may do it."""
+
+import logging
+import threading
+from datetime import timedelta
+
+from vedette.control.instruments import Instruments
+from vedette.kernel.errors import VedetteError
+from vedette.lake.outcomes import Lake
+from vedette.store import idempotency, outbox
+from vedette.store.engine import Store
+
+log = logging.getLogger(__name__)
+
+EFFECTS = timedelta(days=7)
+"""How long performed effects are remembered."""
+
+
+class Housekeeper:
+    """Keeps the store and the lake from growing for ever; the audit log is never touched."""
+
+    def __init__(self, store: Store, lake: Lake, instruments: Instruments) -> None:
+        self._store = store
+        self._lake = lake
+        self._instruments = instruments
+
+    def run(self, stop: threading.Event, interval: float = 3600.0) -> None:
+        """Tidy now and every ``interval`` seconds until ``stop`` is set."""
+        while not stop.is_set():
+            try:
+                self.tidy()
+            except VedetteError as error:
+                log.warning("tidying up failed, trying again later: %s", error)
+            stop.wait(interval)
+
+    def tidy(self) -> int:
+        """Forget what is older than it is kept; give how many outcomes that were."""
+        now = self._instruments.now()
+        with self._store.transaction() as connection:
+            outbox.prune(connection, before=now - EFFECTS)
+            idempotency.prune(connection, now=now)
+        return self._lake.prune(now)
