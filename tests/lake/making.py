@@ -60,8 +60,8 @@ def assert_sums_are_those_of(
         for name, value in {"requests": 1.0, **measures}.items():
             buckets[event.plan_revision, hour, event.assigned, name, event.bucket].append(value)
             minutes[minute, event.assigned, name].append(value)
-            if name in {"latency_ms", "ttft_ms", "tokens_out"}:
-                bins[event.plan_revision, hour, event.assigned, name].append(value)
+            if name != "requests":
+                bins[event.plan_revision, hour, event.assigned, name].append(max(value, 0.0))
     found_buckets: dict[object, tuple[float, ...]] = {}
     found_bins: dict[object, Histogram] = {}
     revisions = {event.plan_revision for event, _ in counted}

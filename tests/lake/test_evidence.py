@@ -38,6 +38,14 @@ def test_cells_are_one_plan_revision_in_one_hour_each(lake):
     assert evidence.history == NOTHING
 
 
+def test_quantiles_are_there_for_every_measure(lake):
+    """A measure that only this domain has gets a histogram as latency does; what is negative counts as zero in it."""
+    lake.ship("first", [outcome({"margin": value}) for value in (-2.0, 5.0, 7.0)])
+    cell = lake.evidence("payments", canary=CANARY, stable=STABLE, plan_revisions=[7]).cells[0]
+    assert cell.stable.histogram("margin") == Histogram.of([0.0, 5.0, 7.0])
+    assert cell.stable.of("margin").mean[3] == pytest.approx(10 / 3)
+
+
 def test_analysis_is_by_assigned_version(lake):
     """A canary whose request fell back to stable is the canary's outcome."""
     lake.ship("first", [outcome({"error": 0.0, "fallback": 1.0}, assigned=CANARY, served=STABLE)])

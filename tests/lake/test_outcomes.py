@@ -16,7 +16,7 @@ from vedette.lake.outcomes import Lake
 _numbers = itertools.count()
 
 _values = st.one_of(st.sampled_from([0.0, 1.0, 1e6 + 0.1]), st.floats(0, 1e4, allow_subnormal=False))
-_measures = st.dictionaries(st.sampled_from(["error", "latency_ms", "tokens_out", "cost"]), _values, max_size=4)
+_measures = st.dictionaries(st.sampled_from(["error", "latency_ms", "tokens_out", "margin"]), _values, max_size=4)
 _judgements = st.dictionaries(st.sampled_from(["correct", "score", "error"]), _values, min_size=1, max_size=3)
 _fields = st.fixed_dictionaries(
     {

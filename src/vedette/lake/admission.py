@@ -14,9 +14,7 @@ from vedette.kernel.ids import check_name
 REQUESTS = "requests"
 """The measure every outcome has without bringing it: 1."""
 
-HISTOGRAM_MEASURES = frozenset({"latency_ms", "ttft_ms", "tokens_out"})
-"""Measures whose distribution is kept too; they are magnitudes, never negative."""
-
+_MAGNITUDES = frozenset({"latency_ms", "ttft_ms", "tokens_in", "tokens_out"})
 _LONGEST_TEXT = 200
 _LARGEST = 1e100  # its square, summed up, is still a number
 _LARGEST_REVISION = 2**31 - 1
@@ -65,5 +63,5 @@ def _check_measures(outcome_id: str, measures: Mapping[str, float]) -> None:
             raise InvalidInput(f"outcome {outcome_id} brings {REQUESTS!r}, which is counted for it")
         if not abs(value) <= _LARGEST:  # NaN is refused too
             raise InvalidInput(f"outcome {outcome_id} has {name} = {value}", hint="measures are numbers up to 1e100")
-        if value < 0 and name in HISTOGRAM_MEASURES:
+        if value < 0 and name in _MAGNITUDES:
             raise InvalidInput(f"outcome {outcome_id} has {name} = {value}", hint="it is a magnitude, from 0 upwards")

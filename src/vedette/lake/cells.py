@@ -1,5 +1,8 @@
 """Sums by bucket and by histogram bin: what one version did under one plan revision in one hour.
 
+Every measure has both, as any of them may be judged by its mean or by a quantile. Histograms are of magnitudes, so
+what is negative is counted as zero there.
+
 They are kept in parts, one for each batch, which hold only the buckets and bins that saw something. Adding a batch
 therefore touches nothing that is there already; merging the parts is exact and costs a few vector operations, so it is
 done by whoever reads, and once in a while by whoever writes, to keep the parts few.
@@ -14,7 +17,7 @@ from msgspec import Struct, msgpack
 from vedette.evidence.arms import BUCKET_ROWS, ArmSums
 from vedette.evidence.histogram import OVERFLOW, ZERO, Histogram, index_of
 from vedette.evidence.summary import FloatArray, Moments
-from vedette.lake.admission import HISTOGRAM_MEASURES
+from vedette.lake.admission import REQUESTS
 
 _BINS = OVERFLOW - ZERO + 1
 
@@ -52,9 +55,9 @@ class Tally:
         """Count the measures of one outcome."""
         for name, value in measures.items():
             count(self._buckets.setdefault(name, {}).setdefault(bucket, [0.0, 0.0, 0.0]), value)
-            if name in HISTOGRAM_MEASURES:
+            if name != REQUESTS:
                 bins = self._bins.setdefault(name, {})
-                index = index_of(value)
+                index = index_of(max(value, 0.0))
                 bins[index] = bins.get(index, 0) + 1
 
     def encoded(self) -> bytes:
