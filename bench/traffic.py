@@ -1,0 +1,120 @@
+"""Simulated rollouts: what each arm served and got wrong, minute by minute, over a ramp of 1 %, 10 % and 50 %.
+
+Two kinds of traffic. *Alike* requests are assigned one by one and fail with one base rate. *Sticky* requests come from
+200 tenants of Zipf-distributed size whose own error rates differ widely; a tenant lives in one of 1,024 buckets, the
+rollout permutes the buckets, and the canary takes a prefix of them, so whole tenants change arms.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+RAMP = (0.01, 0.10, 0.50)
+STEP_MINUTES = 20
+MINUTES = STEP_MINUTES * len(RAMP)
+BASE_RATE = 0.005
+BUCKETS = 1024
+TENANTS = 200
+DAY = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Requests and bad requests of both arms; every array has the shape (runs, minutes) or (runs, minutes, buckets)."""
+
+    canary_requests: Array
+    stable_requests: Array
+    canary_bad: Array
+    stable_bad: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Many runs of one scenario. `buckets`, `history_requests`, `history_bad` (runs, buckets) are there if sticky."""
+
+    total: Arms
+    buckets: Arms | None = None
+    history_requests: Array | None = None
+    history_bad: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One line of the table: how many requests a minute, how bad the canary is, and whether units are sticky."""
+
+    per_minute: int
+    ratio: float
+    sticky: bool = False
+    burst_share: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """How the table calls it."""
+        effect = "A/A" if self.ratio == 1.0 else f"x{self.ratio:g}"
+        return f"{effect}, bursts" if self.burst_share else effect
+
+    def simulate(self, runs: int, seed: int) -> Traffic:
+        """Draw `runs` independent rollouts."""
+        generator = np.random.default_rng(seed)
+        return _sticky(self, runs, generator) if self.sticky else _alike(self, runs, generator)
+
+
+def weights() -> Array:
+    """The canary's weight in each minute."""
+    return np.repeat(np.array(RAMP), STEP_MINUTES)
+
+
+def _alike(scenario: Scenario, runs: int, generator: np.random.Generator) -> Traffic:
+    requests = generator.poisson(scenario.per_minute, (runs, MINUTES))
+    canary = generator.binomial(requests, weights())
+    stable = requests - canary
+    canary_bad = generator.binomial(canary, min(1.0, BASE_RATE * scenario.ratio))
+    stable_bad = generator.binomial(stable, BASE_RATE)
+    return Traffic(Arms(*(counts.astype(np.float64) for counts in (canary, stable, canary_bad, stable_bad))))
+
+
+def _sticky(scenario: Scenario, runs: int, generator: np.random.Generator) -> Traffic:
+    size = 1.0 / np.arange(1, TENANTS + 1)
+    mean_requests = scenario.per_minute * size / size.sum()
+    rate = generator.beta(0.1, 19.9, (runs, 1, TENANTS))
+    # A bucket's place in the permutation, and the tenant's place in the bucket: the last bucket is split by the latter.
+    bucket = generator.integers(BUCKETS, size=(runs, TENANTS))
+    order = generator.permuted(np.tile(np.arange(BUCKETS), (runs, 1)), axis=1)
+    place = (np.take_along_axis(order, bucket, axis=1) + generator.random((runs, TENANTS))) / BUCKETS
+    on_canary = place[:, None, :] < weights()[:, None]
+
+    bursting = generator.random((runs, MINUTES, TENANTS)) < scenario.burst_share
+    failing = rate * np.where(bursting, 10.0, 1.0) * np.where(on_canary, scenario.ratio, 1.0)
+    requests = generator.poisson(mean_requests, (runs, MINUTES, TENANTS))
+    bad = generator.binomial(requests, np.minimum(failing, 1.0))
+
+    past = generator.poisson(DAY * mean_requests, (runs, TENANTS))
+    burst_minutes = generator.binomial(DAY, scenario.burst_share, (runs, TENANTS))
+    in_burst = generator.binomial(past, burst_minutes / DAY)
+    past_bad = generator.binomial(past - in_burst, rate[:, 0])
+    past_bad += generator.binomial(in_burst, np.minimum(10.0 * rate[:, 0], 1.0))
+
+    into = _into_buckets(bucket)
+    arms = Arms(
+        requests * on_canary @ into, requests * ~on_canary @ into, bad * on_canary @ into, bad * ~on_canary @ into
+    )
+    return Traffic(
+        total=Arms(
+            arms.canary_requests.sum(-1), arms.stable_requests.sum(-1), arms.canary_bad.sum(-1), arms.stable_bad.sum(-1)
+        ),
+        buckets=arms,
+        history_requests=(past[:, None, :] @ into)[:, 0],
+        history_bad=(past_bad[:, None, :] @ into)[:, 0],
+    )
+
+
+def _into_buckets(bucket: NDArray[np.int64]) -> Array:
+    """For each run, a 0/1 matrix (tenants, columns) that adds tenants of one bucket into one column."""
+    into = np.zeros((*bucket.shape, TENANTS))
+    for run, tenants in enumerate(bucket):
+        _, column = np.unique(tenants, return_inverse=True)
+        into[run, np.arange(TENANTS), column] = 1.0
+    return into
