@@ -133,6 +133,17 @@ def test_filters_and_pages(store):
         assert found(limit=4, newest_first=True, after=first.next) == [2, 1]
 
 
+def test_tail_follows_the_log(store):
+    """Who knows the log up to a sequence reads what came after, of all or of one domain or resource."""
+    for resource in ("rollout/1", "rollout/2", "rollout/1"):
+        _write(store, 1, domain="pay", resource=resource)
+    with store.reading() as connection:
+        assert [entry.sequence for entry in audit.tail(connection, 1)] == [2, 3]
+        assert [entry.sequence for entry in audit.tail(connection, 0, resource="rollout/1")] == [1, 3]
+        assert audit.tail(connection, 0, domain="law") == ()
+        assert audit.tail(connection, 3) == ()
+
+
 @pytest.mark.parametrize(
     "statement",
     [

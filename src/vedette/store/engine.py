@@ -1,8 +1,9 @@
 """A control database by its URL: SQLite in one file, or PostgreSQL; transactions that fail in plain words.
 
 SQLite runs in WAL mode with ``synchronous=FULL`` and every writing transaction begins with ``BEGIN IMMEDIATE``, so a
-writer never fails half-way because another one was faster. PostgreSQL runs in READ COMMITTED; what must not race is
-guarded by revisions, row locks and unique indexes.
+writer never fails half-way because another one was faster. One process that is stopped inside a transaction keeps all
+others from writing, as long as it stands: for several replicas use PostgreSQL, whose server cuts such a one off.
+PostgreSQL runs in READ COMMITTED; what must not race is guarded by revisions, row locks and unique indexes.
 """
 
 import importlib
