@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError, WithJsonSche
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from vedette.kernel.clock import duration
 from vedette.kernel.errors import InvalidDocument, InvalidInput
@@ -29,10 +30,10 @@ def percent(value: str | float) -> float:
         InvalidInput: it is no number, lies outside 0..100, or is finer than the resolution.
     """
     try:
-        number = float(value.strip().removesuffix("%")) if isinstance(value, str) else float(value)
-    except ValueError:
+        number = float(value.strip().removesuffix("%") if isinstance(value, str) else value)
+    except (ValueError, TypeError):
         number = float("nan")
-    if not 0 <= number <= 100:
+    if isinstance(value, bool) or not 0 <= number <= 100:
         raise InvalidInput(f"{value!r} is no weight", hint="write 0% to 100%, such as 1%, 12.5% or 0.0001%")
     if abs(number * 10_000 - round(number * 10_000)) > 1e-6:
         raise InvalidInput(f"{value!r} is finer than weights are", hint="the smallest step is 0.0001%")
@@ -136,8 +137,15 @@ def read_documents(text: str, source: str = "<text>") -> tuple[Document, ...]:
         raise InvalidDocument(
             f"malformed YAML: {error.problem or error.context}", source=source, line=line, column=column
         ) from error
+    except ReaderError as error:
+        before = text[: error.position].split("\n")
+        raise InvalidDocument(
+            f"malformed YAML: {error.reason}", source=source, line=len(before), column=len(before[-1]) + 1
+        ) from error
     except YAMLError as error:
         raise InvalidDocument(f"malformed YAML: {error}", source=source, line=1, column=1) from error
+    except RecursionError as error:
+        raise InvalidDocument("malformed YAML: nested too deeply", source=source, line=1, column=1) from error
     return tuple(_document(node, source) for node in nodes)
 
 
@@ -157,6 +165,8 @@ def _document(node: object, source: str) -> Document:
     metadata, spec = node.get("metadata"), node.get("spec", {})
     if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
         raise refuse("metadata.name is missing", "metadata")
+    if unknown := [key for key in metadata if key not in {"name", "labels"}]:
+        raise refuse(f"unknown field {unknown[0]!r} in metadata", "metadata", unknown[0])
     if not isinstance(spec, Mapping):
         raise refuse("spec must be a mapping", "spec")
     labels = metadata.get("labels", {})
