@@ -2,6 +2,7 @@
 
 import itertools
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
@@ -63,6 +64,8 @@ class Guardrail:
             raise InvalidInput(f"tolerance must be 0 to 1 (0.1 allows 10 % worse), not {self.tolerance}")
         if not 0 < self.weight < float("inf"):
             raise InvalidInput(f"a guardrail's weight must be above 0, not {self.weight}")
+        if self.min_samples < 0:
+            raise InvalidInput("minSamples must not be negative")
         if self.non_inferior and self.tolerance == 0:
             raise InvalidInput(
                 "nonInferior needs a tolerance above 0", hint="no sample proves exact equality; say what you tolerate"
@@ -92,11 +95,13 @@ def _steps(value: Any) -> Any:  # noqa: ANN401 - a document's value before valid
         if isinstance(item, dict) and item.keys() == {"setWeight"}:
             steps.append({"weight": item["setWeight"], "bake": 0.0})
         elif isinstance(item, dict) and item.keys() == {"pause"} and steps:
-            pause = item["pause"] or {}
-            if "duration" in pause:
-                steps[-1]["bake"] += duration(pause["duration"])
-            else:
-                steps[-1]["approval"] = True
+            match item["pause"]:
+                case None | {} as pause if not pause:
+                    steps[-1]["approval"] = True
+                case {"duration": time, **rest} if not rest:
+                    steps[-1]["bake"] += duration(time)
+                case other:
+                    raise InvalidInput(f"{other!r} is no pause", hint="write pause: {duration: 10m}, or pause: {}")
         else:
             raise InvalidInput("use either weight/bake steps, or setWeight and pause in turn beginning with setWeight")
     return steps
@@ -148,6 +153,9 @@ class RolloutSpec:
             raise InvalidInput("holdBack must be below 50%")
         if self.rollback_window < 0:
             raise InvalidInput("rollbackWindow must not be negative")
+        for url in self.webhooks:
+            if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+                raise InvalidInput(f"webhook {url!r} is no web address", hint="write https://host/path")
 
     def alpha_of(self, guardrail: Guardrail) -> float:
         """Give the share of α that ``guardrail`` may spend over the rollout; dry runs spend none of it."""
