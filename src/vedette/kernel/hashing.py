@@ -1,7 +1,7 @@
 """Hashes that are the same in every process, language and version: buckets, fractions, canonical digests.
 
 Assignment uses xxh3_64 of the UTF-8 bytes, seeded with the xxh3_64 of the salt. The algorithm's name stands in every
-traffic plan, so a plan can never be read with another one by accident; test vectors are in ``docs``.
+traffic plan, so a plan can never be read with another one by accident. ``docs/reference`` has its text and vectors.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import xxhash
 
 ALGORITHM = "xxh3-64/1024"
 BUCKETS = 1024
-_FULL = float(1 << 64)
+_EXACT = float(1 << 53)
 
 
 @cache
@@ -28,7 +28,7 @@ def bucket_of(seed: int, unit: str) -> int:
 
 def fraction_of(seed: int, unit: str) -> float:
     """Give ``unit`` a number in [0, 1), uniform over units and independent between seeds."""
-    return xxhash.xxh3_64_intdigest(unit.encode(), seed) / _FULL
+    return (xxhash.xxh3_64_intdigest(unit.encode(), seed) >> 11) / _EXACT  # more bits than a float holds round to 1
 
 
 @cache
