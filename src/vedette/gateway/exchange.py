@@ -92,14 +92,15 @@ class Exchange:
 
     def _time_out(self) -> None:
         """Give up, unless a stream is alive or waits for its client."""
-        if self._first is not None:
-            limits = self._context.settings
-            quiet_since = monotonic() if self._client.paused else self._last
-            until = min(self._started + limits.stream_timeout, quiet_since + limits.idle_timeout)
-            if until > monotonic():
-                self._wait_until(until)
-                return
+        if self._first is not None and self._stream_deadline() > monotonic():
+            self._wait_until(self._stream_deadline())
+            return
         self._drop(Failure.TIMEOUT, f"version {self._version} did not answer in time")
+
+    def _stream_deadline(self) -> float:
+        limits = self._context.settings
+        quiet_since = monotonic() if self._client.paused else self._last
+        return min(self._started + limits.stream_timeout, quiet_since + limits.idle_timeout)
 
     def _drop(self, failure: Failure, message: str) -> None:
         if self._call:
@@ -233,7 +234,7 @@ class Exchange:
         self._client.begin_stream(self._status, fields)
         if self._client.paused:
             self.client_paused()
-        self._wait_until(self._first + self._context.settings.idle_timeout)
+        self._wait_until(self._stream_deadline())
 
     def _own_fields(self) -> bytes:
         plan = self._served.plan

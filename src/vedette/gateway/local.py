@@ -44,7 +44,8 @@ class LocalCall:
             self._future.cancel()
 
     def let_go(self) -> None:
-        """Change nothing: the answer is already whole."""
+        """Forget it: the answer is already whole."""
+        self._receiver = None
 
     def pause(self) -> None:
         """Change nothing: the answer comes in one piece."""

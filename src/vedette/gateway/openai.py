@@ -66,7 +66,9 @@ class Ask(msgspec.Struct):
             raise InvalidInput("messages holds no user message")
         if self.path == COMPLETIONS:
             prompt = _read(_PROMPT, self.fields, "prompt")
-            return (prompt,) if isinstance(prompt, str) else tuple(prompt)
+            if prompt:
+                return (prompt,) if isinstance(prompt, str) else tuple(prompt)
+            raise InvalidInput("prompt is empty")
         raise InvalidInput("this version answers with text, it has no embeddings")
 
 

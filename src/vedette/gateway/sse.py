@@ -1,13 +1,15 @@
 """Server-sent events of an OpenAI stream: passed on byte for byte, and read only where they mean something to us."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from vedette.kernel.errors import InvalidInput
 
-_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r){2}")  # atomic, so that one \r\n is never read as two ends of line
+_BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")  # after any end of line: the \r before the first \n is the event's
+_MARKS = (b"[DONE]", b'"usage"', b'"error"', b"event: error", b"event:error")
 
 
 class Usage(msgspec.Struct):
@@ -64,32 +66,36 @@ class EventStream:
             InvalidInput: one event is larger than the limit.
         """
         data = self._rest + data
-        kept, begin = [], 0
-        for match in _BLANK_LINE.finditer(data):
-            if self._passes(data[begin : match.end()]):
-                kept.append(data[begin : match.end()])
-            begin = match.end()
-            if self.finished or self.error is not None:
-                self._rest = b""
-                return b"".join(kept)
-        self._rest = data[begin:]
+        end = _end_of_last_event(data)
+        whole, self._rest = data[:end], data[end:]
         if len(self._rest) > self._limit:
             raise InvalidInput(f"an event of the stream is larger than {self._limit} bytes")
-        return b"".join(kept)
+        # Most events are text of the answer; only these marks can matter, and a search is cheaper than reading all.
+        if not any(mark in whole for mark in _MARKS):
+            self.started = self.started or b"data:" in whole
+            return whole
+        return b"".join(self._read_each(whole))
 
     def flush(self) -> bytes:
         """Take the end of the stream: an event that lacks only its blank line is whole."""
         return self.feed(b"\n\n") if self._rest.strip() else b""
+
+    def _read_each(self, events: bytes) -> Iterator[bytes]:
+        begin = 0
+        for match in _BLANK_LINE.finditer(events):
+            event, begin = events[begin : match.end()], match.end()
+            if self._passes(event):
+                yield event
+            if self.finished or self.error is not None:
+                self._rest = b""
+                return
 
     def _passes(self, event: bytes) -> bool:
         """Note what the event says; False when it is only the usage we asked for ourselves."""
         if b"data:" not in event:
             return True  # a comment that keeps the connection warm
         self.started = True
-        # Most events are text of the answer; only these three can matter, and a search is cheaper than decoding all.
-        if b"[DONE]" in event or b'"usage"' in event or b'"error"' in event or b"event: error" in event:
-            return self._read(event)
-        return True
+        return self._read(event) if any(mark in event for mark in _MARKS) else True
 
     def _read(self, event: bytes) -> bool:
         lines = event.splitlines()
@@ -110,3 +116,10 @@ class EventStream:
             return True
         self.usage = chunk.usage
         return self._keep_usage or bool(chunk.choices) or chunk.error is not None
+
+
+def _end_of_last_event(data: bytes) -> int:
+    """Find where the last complete event ends; 0 when there is none."""
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    return max((match.end() for match in _BLANK_LINE.finditer(data)), default=0)
