@@ -1,9 +1,9 @@
 """One replica among several, for tests: it takes a lease again and again and writes under it what epoch it is in.
 
 Started as ``python -m tests.store.replica URL NAME``. Each tick is one audit entry, written in a transaction fenced by
-the lease. It says on standard output when it wrote under a new lease (``held EPOCH``) and when a write under a lease it had
-lost was refused (``refused EPOCH``). Told by SIGUSR1 it stops itself (SIGSTOP) at the worst moment: after it made sure
-of its lease and before it writes; not inside a transaction, for there SQLite lets nobody else write.
+the lease. It says on standard output when it wrote under a new lease (``held EPOCH``) and when a write under a lease
+it had lost was refused (``refused EPOCH``). Told by SIGUSR1 it stops itself (SIGSTOP) at the worst moment: after it
+made sure of its lease and before it writes; not inside a transaction, for there SQLite lets nobody else write.
 """
 
 import os

@@ -1,10 +1,13 @@
 """Column types that mean the same in SQLite and in PostgreSQL."""
 
 from datetime import UTC, datetime
+from typing import cast
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Double, Integer
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Double, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
+
+from vedette.governance.audit import plain
 
 
 class Instant(TypeDecorator[datetime]):
@@ -22,6 +25,22 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Say that a stored moment is in UTC."""
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+class Words(TypeDecorator[str]):
+    """Text that both databases can hold: Unicode without NUL."""
+
+    impl = Text
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[str]:
+        """What comes out is text."""
+        return str
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Refuse text one of the databases could not hold."""
+        return cast("str | None", plain(value))
 
 
 DOCUMENT = JSON().with_variant(JSONB(), "postgresql")

@@ -69,11 +69,11 @@ def translated(where: str) -> Iterator[None]:
     """Let no error of the database layer out, only errors of `kernel.errors`; ``where`` names the database."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except SQLAlchemyError as error:
         raise _told(error, where) from error
 
 
-def _told(error: SQLAlchemyError | OSError, where: str) -> VedetteError:
+def _told(error: SQLAlchemyError, where: str) -> VedetteError:
     said = " ".join(str(getattr(error, "orig", None) or error).split())
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     told: VedetteError

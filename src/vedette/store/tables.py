@@ -14,12 +14,11 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
 
-from vedette.store.columns import BIG, DOCUMENT, EXACT_DOCUMENT, REAL, Instant
+from vedette.store.columns import BIG, DOCUMENT, EXACT_DOCUMENT, REAL, Instant, Words
 
 SCHEMA = "0001"
 """The migration at which a database has exactly these tables."""
@@ -45,13 +44,13 @@ def _instant(name: str) -> Column[object]:
 
 
 def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
+    return Column(name, Words, nullable=False)
 
 
 domains = Table(
     "domains",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _text("title"),
     _text("description"),
     Column("labels", DOCUMENT, nullable=False),
@@ -65,7 +64,7 @@ domains = Table(
 domain_revisions = Table(
     "domain_revisions",
     metadata,
-    Column("domain_id", Text, ForeignKey("domains.id"), primary_key=True),
+    Column("domain_id", Words, ForeignKey("domains.id"), primary_key=True),
     Column("revision", Integer, primary_key=True),
     Column("domain", DOCUMENT, nullable=False),
     _instant("at"),
@@ -76,7 +75,7 @@ model_versions = Table(
     "model_versions",
     metadata,
     _number(),
-    Column("domain_id", Text, ForeignKey("domains.id"), nullable=False),
+    Column("domain_id", Words, ForeignKey("domains.id"), nullable=False),
     _text("name"),
     Column("spec", DOCUMENT, nullable=False),
     _instant("created_at"),
@@ -87,8 +86,8 @@ model_versions = Table(
 version_aliases = Table(
     "version_aliases",
     metadata,
-    Column("domain_id", Text, primary_key=True),
-    Column("alias", Text, primary_key=True),
+    Column("domain_id", Words, primary_key=True),
+    Column("alias", Words, primary_key=True),
     _text("version"),
     ForeignKeyConstraint(["domain_id", "version"], ["model_versions.domain_id", "model_versions.name"]),
 )
@@ -117,7 +116,7 @@ Index(
 canary_deployments = Table(
     "canary_deployments",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _text("name"),
     _text("domain_id"),
     _text("model_version"),
@@ -153,7 +152,7 @@ Index(
 rollout_spec_revisions = Table(
     "rollout_spec_revisions",
     metadata,
-    Column("rollout_id", Text, ForeignKey("canary_deployments.id"), primary_key=True),
+    Column("rollout_id", Words, ForeignKey("canary_deployments.id"), primary_key=True),
     Column("spec_revision", Integer, primary_key=True),
     Column("spec", DOCUMENT, nullable=False),
     _instant("at"),
@@ -164,7 +163,7 @@ rollout_decisions = Table(
     "rollout_decisions",
     metadata,
     _number(),
-    Column("rollout_id", Text, ForeignKey("canary_deployments.id"), nullable=False),
+    Column("rollout_id", Words, ForeignKey("canary_deployments.id"), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("step", Integer, nullable=False),
     _instant("at"),
@@ -180,7 +179,7 @@ rollout_looks = Table(
     "rollout_looks",
     metadata,
     _number(),
-    Column("rollout_id", Text, ForeignKey("canary_deployments.id"), nullable=False),
+    Column("rollout_id", Words, ForeignKey("canary_deployments.id"), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("step", Integer, nullable=False),
     _instant("at"),
@@ -194,14 +193,14 @@ rollout_looks = Table(
 counters = Table(
     "counters",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Words, primary_key=True),
     Column("value", BIG, nullable=False),
 )
 
 traffic_plans = Table(
     "traffic_plans",
     metadata,
-    Column("domain_id", Text, ForeignKey("domains.id"), primary_key=True),
+    Column("domain_id", Words, ForeignKey("domains.id"), primary_key=True),
     Column("revision", Integer, primary_key=True),
     Column("sequence", BIG, nullable=False, unique=True),
     Column("plan", DOCUMENT, nullable=False),
@@ -216,7 +215,7 @@ traffic_plans = Table(
 routers = Table(
     "routers",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _text("kind"),
     _instant("last_seen"),
 )
@@ -224,8 +223,8 @@ routers = Table(
 plan_confirmations = Table(
     "plan_confirmations",
     metadata,
-    Column("router_id", Text, ForeignKey("routers.id", ondelete="CASCADE"), primary_key=True),
-    Column("domain_id", Text, ForeignKey("domains.id"), primary_key=True),
+    Column("router_id", Words, ForeignKey("routers.id", ondelete="CASCADE"), primary_key=True),
+    Column("domain_id", Words, ForeignKey("domains.id"), primary_key=True),
     Column("revision", Integer, nullable=False),
     _instant("at"),
 )
@@ -260,7 +259,7 @@ audit_head = Table(
 leases = Table(
     "leases",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Words, primary_key=True),
     _text("holder"),
     Column("epoch", BIG, nullable=False),
     Column("expires", REAL, nullable=False),
@@ -272,7 +271,7 @@ outbox = Table(
     "outbox",
     metadata,
     _number(),
-    Column("effect_id", Text, nullable=False, unique=True),
+    Column("effect_id", Words, nullable=False, unique=True),
     _text("kind"),
     Column("payload", DOCUMENT, nullable=False),
     _instant("created_at"),
@@ -293,7 +292,7 @@ Index(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("key", Text, primary_key=True),
+    Column("key", Words, primary_key=True),
     _text("fingerprint"),
     Column("response", DOCUMENT),
     _instant("created_at"),
