@@ -1,0 +1,106 @@
+"""Who sees what: sticky, monotone, the same in every process, and explicit about requests without a unit."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vedette.catalog.domain import Assignment
+from vedette.kernel.documents import dump
+from vedette.routing.choose import CompiledPlan
+from vedette.routing.plan import TrafficPlan
+
+UNITS = 50_000
+ELSEWHERE = """
+import json, sys
+from vedette.kernel.documents import load
+from vedette.routing.choose import CompiledPlan
+from vedette.routing.plan import TrafficPlan
+plan = CompiledPlan(load(TrafficPlan, json.load(sys.stdin)))
+print("".join(plan.choose(f"unit-{n}").arm[0] for n in range(50_000)))
+"""
+
+
+def arms_elsewhere(plan: TrafficPlan, hash_seed: str) -> str:
+    """Choose for every unit in another process."""
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE],
+        input=json.dumps(dump(plan)),
+        env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_sticky_and_monotone_over_50000_units_in_any_process(make_stage):
+    """Growing 1 → 10 → 50 → 100 % moves nobody back, each in a process of its own; the shares are as intended."""
+    before, stage = "s" * UNITS, make_stage()
+    for seed, percent in enumerate((1, 10, 50, 100), start=1):
+        plan = stage.plan(canary="ok", percent=percent)
+        arms = arms_elsewhere(plan, str(seed))
+        assert not any(old == "c" and new == "s" for old, new in zip(before, arms, strict=True))
+        share, deviation = percent / 100, (percent / 100 * (1 - percent / 100) / UNITS) ** 0.5
+        assert abs(arms.count("c") / UNITS - share) <= 4 * deviation
+        before = arms
+
+
+def test_gateway_and_flags_agree_with_the_plan(stage):
+    """A chat, an OFREP evaluation and the plan itself give a unit the same version, before and after a restart."""
+    plan = stage.plan(canary="ok", percent=30)
+    compiled = CompiledPlan(plan)
+    stage.publish(plan)
+
+    def served(unit: str) -> tuple[str, str]:
+        flag = stage.ask({"context": {"targetingKey": unit}}, path="/ofrep/v1/evaluate/flags/payments").json
+        return stage.chat(user=unit).headers["x-vedette-version"], flag["value"]
+
+    units = [f"unit-{number}" for number in range(25)]
+    expected = [(version := compiled.choose(unit).version, version) for unit in units]
+    assert [served(unit) for unit in units] == expected
+    stage.stop()
+    stage.start()
+    assert [served(unit) for unit in units] == expected
+    assert len(set(expected)) == 2
+
+
+def test_unit_from_a_header(stage):
+    """A domain may name the header that carries the unit; the user field is then only passed on."""
+    assignment = Assignment(unit="header", header="X-Tenant", missing="reject")
+    plan = stage.plan(canary="ok", percent=50, assignment=assignment)
+    stage.publish(plan)
+    for tenant in ("a", "b", "c", "d", "äö"):
+        body = {"model": "payments", "user": "someone", "messages": []}
+        answer = stage.ask(body, headers={"X-Tenant": tenant.encode()})
+        assert answer.headers["x-vedette-version"] == CompiledPlan(plan).choose(tenant).version
+        assert stage.upstream.asked[-1].json["user"] == "someone"
+
+
+@pytest.mark.parametrize("user", [None, ""])
+def test_missing_unit_policy_reject(stage, user):
+    """Without its unit a request is refused when the domain says so, and nothing is recorded."""
+    stage.publish(stage.plan(assignment=Assignment(missing="reject")))
+    answer = stage.chat(user=user)
+    assert (answer.status, answer.json["error"]["code"]) == (400, "unit_missing")
+    assert stage.upstream.asked == []
+
+
+@pytest.mark.parametrize("user", [None, ""])
+def test_missing_unit_policy_stable(stage, user):
+    """Without its unit a request is served by stable when the domain says so, in no bucket."""
+    stage.publish(stage.plan(canary="ok", percent=100, assignment=Assignment(missing="stable")))
+    assert stage.chat(user=user).headers["x-vedette-version"] == "v1"
+    assert stage.outcome().bucket == -1
+
+
+@pytest.mark.parametrize("unit", ["user", "request"])
+def test_missing_unit_policy_random_is_not_sticky(stage, unit):
+    """Without a unit, requests are assigned by chance, each anew, in no bucket: the empty text is never hashed."""
+    stage.publish(stage.plan(canary="ok", percent=50, assignment=Assignment(unit=unit)))
+    user = "" if unit == "user" else "always the same"
+    versions = [stage.chat(user=user).headers["x-vedette-version"] for _ in range(40)]
+    assert set(versions) == {"v1", "v2"}
+    assert {outcome.bucket for outcome in stage.outcomes(40)} == {-1}
