@@ -4,7 +4,7 @@ Every write of the control plane goes through `Changes.begin`. The block must re
 no change. Every write names its actor.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from vedette.control.instruments import Instruments
 from vedette.governance.audit import AuditEntry
 from vedette.kernel.errors import InvalidInput
-from vedette.store import audit
+from vedette.store import audit, idempotency
 from vedette.store.engine import Store
 
 
@@ -90,7 +90,7 @@ class Changes:
 
         A change inside that fails and is caught leaves the others as they are.
         """
-        with self.store.transaction() as connection:
+        with self._writing() as connection:
             token = _together.set(connection)
             try:
                 with connection.begin_nested() as block:
@@ -99,6 +99,30 @@ class Changes:
                         block.rollback()
             finally:
                 _together.reset(token)
+
+    def once(
+        self, key: str, fingerprint: str, action: Callable[[], Mapping[str, Any]]
+    ) -> tuple[Mapping[str, Any], bool]:
+        """Do ``action`` and keep the answer it gives under ``key`` for a day, in one transaction.
+
+        Args:
+            key: what the client sent, with who sent it.
+            fingerprint: digest of the request.
+            action: makes the change and gives the answer, plain JSON data.
+
+        Returns:
+            The answer, and whether it is one that was kept.
+
+        Raises:
+            Conflict: the key was used for another request.
+        """
+        with self.together() as connection:
+            known = idempotency.claim(connection, key, fingerprint, at=self._instruments.now())
+            if known is not None:
+                return known, True
+            answer = action()
+            idempotency.answer(connection, key, answer)
+        return answer, False
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

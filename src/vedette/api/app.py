@@ -1,0 +1,46 @@
+"""The control API as a value: `create_app` makes an ASGI app over a control plane, for any server and any test."""
+
+from fastapi import FastAPI
+
+import vedette
+from vedette.api import apply, audit, domains, events, outcomes, problems, rollouts, system, traffic, versions
+from vedette.api.events import StreamLimits
+from vedette.api.middleware import Envelope
+from vedette.api.openapi import described
+from vedette.api.requests import Answered, NotModified, respond_answered, respond_not_modified
+from vedette.control.plane import ControlPlane
+
+LARGEST_BODY = 1_000_000
+
+
+def create_app(
+    plane: ControlPlane, *, largest_body: int = LARGEST_BODY, stream_limits: StreamLimits | None = None
+) -> FastAPI:
+    """Make the control API over ``plane``; it starts nothing and closes nothing.
+
+    Args:
+        plane: the control plane it speaks for.
+        largest_body: bytes above which a request is refused.
+        stream_limits: how long event streams last.
+    """
+    app = FastAPI(
+        title="vedette",
+        summary="The release and operations control plane for domain models.",
+        version=vedette.__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # the pages FastAPI brings load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.plane = plane
+    app.state.stream_limits = stream_limits or StreamLimits()
+    app.add_middleware(Envelope, new_id=plane.instruments.new_id, largest=largest_body)
+    problems.install(app)
+    app.add_exception_handler(NotModified, respond_not_modified)
+    app.add_exception_handler(Answered, respond_answered)
+    app.include_router(system.probes)
+    for noun in (system, domains, versions, events, rollouts, traffic, outcomes, audit, apply):
+        app.include_router(noun.routes)
+    app.openapi = described(app)  # type: ignore[method-assign]  # the documented way to extend the document
+    return app

@@ -1,0 +1,105 @@
+"""Documents over HTTP: what ``vedette apply -f`` sends."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query, Request
+from pydantic import Discriminator, Field
+from starlette.exceptions import HTTPException
+
+from vedette.api.requests import NAMED, Create, Plane
+from vedette.api.routes import BODY, plain, router
+from vedette.catalog.domain import DomainSpec
+from vedette.control.apply import Applied, VersionDocument, apply_text
+from vedette.kernel.errors import InvalidDocument
+from vedette.kernel.records import record
+from vedette.rollouts.spec import RolloutSpec
+
+routes = router("apply", json_only=False)
+
+MEDIA_TYPES = ("application/yaml", "application/json")
+_TAKEN = {*MEDIA_TYPES, "application/x-yaml", "text/yaml"}
+
+
+@record
+class Application:
+    """What each document did, in the order in which they were applied."""
+
+    items: tuple[Applied, ...]
+    dry_run: bool
+
+
+@record
+class Metadata:
+    """What a document is called, and its labels (rollouts have none)."""
+
+    name: Annotated[str, Field(pattern=NAMED)]
+    labels: Mapping[str, str] | None = None
+
+
+@record
+class DomainDocument:
+    """A domain as a document."""
+
+    api_version: Literal["vedette/v1"]
+    kind: Literal["Domain"]
+    metadata: Metadata
+    spec: DomainSpec = DomainSpec()
+
+
+@record
+class ModelVersionDocument:
+    """A model version as a document."""
+
+    api_version: Literal["vedette/v1"]
+    kind: Literal["ModelVersion"]
+    metadata: Metadata
+    spec: VersionDocument
+
+
+@record
+class RolloutDocument:
+    """A rollout as a document."""
+
+    api_version: Literal["vedette/v1"]
+    kind: Literal["Rollout"]
+    metadata: Metadata
+    spec: RolloutSpec
+
+
+AnyDocument = Annotated[DomainDocument | ModelVersionDocument | RolloutDocument, Discriminator("kind")]
+"""The shape of a document, for the OpenAPI document; reading one keeps its lines (`kernel.documents`)."""
+
+
+async def _text(request: Request) -> str:
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media not in _TAKEN:
+        raise HTTPException(415, f"send {' or '.join(MEDIA_TYPES)}, not {media or 'a body without Content-Type'}")
+    body = await request.body()
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        column = error.start - (body.rfind(b"\n", 0, error.start) + 1) + 1
+        raise InvalidDocument("the body is no UTF-8", source="<body>", line=line, column=column) from error
+
+
+@routes.post("/apply", responses=plain(404, 409, 412, *BODY))
+def apply(
+    plane: Plane,
+    text: Annotated[str, Depends(_text)],
+    write: Create,
+    dry_run: Annotated[bool, Query(alias="dryRun", description="Do everything and keep nothing.")] = False,  # noqa: FBT002 - a query
+) -> Application:
+    """Make what is stored be as the documents of a YAML or JSON text say, all of it or nothing.
+
+    Domains come first, then versions, then rollouts. The artefact of a local backend is a path on the server.
+    """
+
+    def act() -> Application:
+        applied = apply_text(
+            plane, text, actor=write.actor, source="<body>", dry_run=dry_run, request_id=write.request_id
+        )
+        return Application(items=applied, dry_run=dry_run)
+
+    return write.give(act)

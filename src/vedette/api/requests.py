@@ -1,0 +1,286 @@
+"""What routes take from a request beside its body: names, times, pages, preconditions, who asks, and only once.
+
+An ETag is the revision of what was read, quoted (``"7"``); what has no revision carries the digest of its content. Tags
+are strong; the ``W/`` a compressing proxy puts before one is read past. ``If-Match`` with that tag makes a write
+conditional (412 when someone was faster); ``*``, or no header, writes whatever the revision is.
+
+``Idempotency-Key`` on a POST makes it happen once: the change and its answer are kept in one transaction for a day, and
+the same request by the same actor gets that answer again, marked ``Idempotency-Replayed: true``. The same key with
+another request is a conflict (409). A request that failed leaves no key behind.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BeforeValidator, WithJsonSchema
+
+from vedette.control.plane import ControlPlane
+from vedette.kernel.documents import dump
+from vedette.kernel.errors import InvalidInput
+from vedette.kernel.hashing import digest
+from vedette.kernel.ids import NAME
+from vedette.store.pages import LARGEST, Page
+
+T = TypeVar("T")
+
+NAMED = f"^{NAME.pattern}$"
+"""The pattern of every name users choose."""
+
+DomainId = Annotated[str, Path(pattern=NAMED, description="The domain's id.")]
+VersionName = Annotated[str, Path(pattern=NAMED, description="The version's name within its domain.")]
+RolloutRef = Annotated[
+    str, Path(pattern=NAMED, description="The rollout's id, its name, or its domain's id (then the newest one).")
+]
+OutcomeId = Annotated[str, Path(pattern=r"^[!-.0-~]{1,200}$", description="The id of one outcome.")]
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+
+
+def _instant(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _RFC_3339.fullmatch(value)
+    if not match:
+        raise InvalidInput(f"{value!r} is no time", hint="write it as RFC 3339: 2026-11-23T17:50:00Z")
+    leap = match[1] == "60"  # the calendar has leap seconds, Python has not
+    when = datetime.fromisoformat(value[:17] + "59" + value[19:] if leap else value)
+    try:
+        return when.astimezone(UTC)
+    except OverflowError:  # the first or last hours of the calendar, in another zone
+        return when.replace(tzinfo=UTC)
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A time with its offset, as RFC 3339 writes it."""
+
+
+async def _plane(request: Request) -> ControlPlane:
+    plane: ControlPlane = request.app.state.plane
+    return plane
+
+
+Plane = Annotated[ControlPlane, Depends(_plane)]
+"""The control plane behind the app."""
+
+
+class NotModified(Exception):
+    """What the client has is what there is."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(tag)
+        self.tag = tag
+
+
+class Answered(Exception):
+    """The answer to a request with an idempotency key: raised, because a route promises its record."""
+
+    def __init__(self, answer: Mapping[str, Any], *, replayed: bool) -> None:
+        super().__init__()
+        self.answer = answer
+        self.replayed = replayed
+
+
+async def respond_not_modified(_: Request, error: Exception) -> Response:
+    """Answer `NotModified`."""
+    assert isinstance(error, NotModified)  # noqa: S101 - registered for these only
+    return Response(status_code=304, headers={"ETag": error.tag})
+
+
+async def respond_answered(_: Request, error: Exception) -> Response:
+    """Answer `Answered`."""
+    assert isinstance(error, Answered)  # noqa: S101 - registered for these only
+    marked = {"Idempotency-Replayed": "true"} if error.replayed else {}
+    headers = {**error.answer["headers"], **marked}
+    return JSONResponse(error.answer["body"], status_code=error.answer["status"], headers=headers)
+
+
+def tag_of(value: object) -> str:
+    """Give the ETag of a record."""
+    revision = getattr(value, "revision", None)
+    return f'"{revision if isinstance(revision, int) else digest(dump(value))[:16]}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A read of one thing, answered by 304 when the client has it already."""
+
+    response: Response
+    known: str
+
+    def give(self, value: T) -> T:
+        """Give the thing with its ETag.
+
+        Raises:
+            NotModified: the client has it.
+        """
+        tag = tag_of(value)
+        if self.known.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in self.known.split(",")):
+            raise NotModified(tag)
+        self.response.headers["ETag"] = tag
+        return value
+
+
+async def _reading(
+    response: Response, if_none_match: Annotated[str, Header(description="ETags the client has.")] = ""
+) -> Reading:
+    return Reading(response, if_none_match)
+
+
+Read = Annotated[Reading, Depends(_reading)]
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which page of a listing is asked for."""
+
+    request: Request
+    response: Response
+    after: str | None
+    limit: int
+
+    def give(self, page: Page[T]) -> Page[T]:
+        """Give the page, with a Link to the next one if there is one."""
+        if page.next is not None:
+            url = self.request.url.include_query_params(after=page.next)
+            self.response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+        return page
+
+
+async def _paging(
+    request: Request,
+    response: Response,
+    after: Annotated[
+        str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,512}$", description="The cursor that `next` of a page named.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST, description="How many items at most.")] = 50,
+) -> Paging:
+    return Paging(request, response, after, limit)
+
+
+Pages = Annotated[Paging, Depends(_paging)]
+
+Actor = Annotated[
+    str,
+    Header(
+        alias="X-Vedette-Actor",
+        pattern=r"^[!-~]+( [!-~]+)*$",
+        max_length=200,
+        description="Who asks; it is kept in the audit log.",
+    ),
+]
+_IfMatch = Annotated[
+    str | None,
+    Header(
+        pattern=r'^(\*|(W/)?"[0-9]{1,9}")$',
+        description="The ETag the change is meant for, or `*`; 412 when something changed it since.",
+    ),
+]
+_Key = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[!-~]{1,200}$",
+        description="A key of your own: the same request with the same key happens once and is answered alike.",
+    ),
+]
+
+
+def _nowhere(_: object) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A change: who asks, under which request id, for which revision (None: whichever is there), and with which key."""
+
+    plane: ControlPlane
+    response: Response
+    actor: str
+    request_id: str
+    expected: int | None
+    key: str
+    fingerprint: str
+
+    def give(self, action: Callable[[], T], *, status: int = 200, location: Callable[[T], str] = _nowhere) -> T:
+        """Do ``action``, once when there is a key, and give what it gave with its ETag and its Location.
+
+        Raises:
+            Answered: there is a key; the answer is in the exception.
+        """
+        if self.key:
+            self._answer(action, status, location)
+        value = action()
+        self.response.status_code = status
+        self.response.headers.update(_headers(value, location(value)))
+        return value
+
+    def _answer(self, action: Callable[[], T], status: int, location: Callable[[T], str]) -> NoReturn:
+        def answered() -> Mapping[str, Any]:
+            value = action()
+            return {"status": status, "headers": _headers(value, location(value)), "body": dump(value)}
+
+        answer, replayed = self.plane.changes.once(f"{self.actor}/{self.key}", self.fingerprint, answered)
+        raise Answered(answer, replayed=replayed)
+
+
+def _headers(value: object, location: str) -> dict[str, str]:
+    return {"ETag": tag_of(value)} | ({"Location": location} if location else {})
+
+
+async def _write(
+    request: Request, response: Response, plane: Plane, actor: Actor, if_match: _IfMatch = None
+) -> Writing:
+    return await _writing(request, response, plane, actor, if_match, None)
+
+
+async def _create(
+    request: Request, response: Response, plane: Plane, actor: Actor, idempotency_key: _Key = None
+) -> Writing:
+    return await _writing(request, response, plane, actor, None, idempotency_key)
+
+
+async def _act(
+    request: Request,
+    response: Response,
+    plane: Plane,
+    actor: Actor,
+    if_match: _IfMatch = None,
+    idempotency_key: _Key = None,
+) -> Writing:
+    return await _writing(request, response, plane, actor, if_match, idempotency_key)
+
+
+async def _writing(
+    request: Request, response: Response, plane: ControlPlane, actor: str, if_match: str | None, key: str | None
+) -> Writing:
+    asked = {
+        "method": request.method,
+        "path": request.url.path,
+        "query": request.url.query,
+        "ifMatch": if_match or "",
+        "body": hashlib.sha256(await request.body()).hexdigest(),
+    }
+    return Writing(
+        plane=plane,
+        response=response,
+        actor=actor,
+        request_id=request.state.request_id,
+        expected=None if if_match in {None, "*"} else int(str(if_match).removeprefix("W/").strip('"')),
+        key=key or "",
+        fingerprint=digest(asked),
+    )
+
+
+Write = Annotated[Writing, Depends(_write)]
+"""A PUT or DELETE: conditional if it likes, and idempotent by itself."""
+
+Create = Annotated[Writing, Depends(_create)]
+"""A POST that makes something new."""
+
+Act = Annotated[Writing, Depends(_act)]
+"""A POST that changes something that is there."""
