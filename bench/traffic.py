@@ -32,13 +32,27 @@ class Arms:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenants:
+    """What sticky traffic also knows: both arms by bucket, and each bucket's past day, shape (runs, buckets)."""
+
+    arms: Arms
+    history_requests: Array
+    history_bad: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
-    """Many runs of one scenario. `buckets`, `history_requests`, `history_bad` (runs, buckets) are there if sticky."""
+    """Many runs of one scenario: both arms' totals and, where units are sticky, their buckets."""
 
     total: Arms
-    buckets: Arms | None = None
-    history_requests: Array | None = None
-    history_bad: Array | None = None
+    sticky: Tenants | None = None
+
+    @property
+    def tenants(self) -> Tenants:
+        """The buckets of sticky traffic."""
+        if self.sticky is None:
+            raise ValueError("this traffic has no tenants")
+        return self.sticky
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +112,14 @@ def _sticky(scenario: Scenario, runs: int, generator: np.random.Generator) -> Tr
     past_bad += generator.binomial(in_burst, np.minimum(10.0 * rate[:, 0], 1.0))
 
     into = _into_buckets(bucket)
-    arms = Arms(
-        requests * on_canary @ into, requests * ~on_canary @ into, bad * on_canary @ into, bad * ~on_canary @ into
-    )
+    by_tenant = (requests * on_canary, requests * ~on_canary, bad * on_canary, bad * ~on_canary)
     return Traffic(
-        total=Arms(
-            arms.canary_requests.sum(-1), arms.stable_requests.sum(-1), arms.canary_bad.sum(-1), arms.stable_bad.sum(-1)
+        Arms(*(counts.sum(axis=-1).astype(np.float64) for counts in by_tenant)),
+        Tenants(
+            arms=Arms(*(counts @ into for counts in by_tenant)),
+            history_requests=(past[:, None, :] @ into)[:, 0],
+            history_bad=(past_bad[:, None, :] @ into)[:, 0],
         ),
-        buckets=arms,
-        history_requests=(past[:, None, :] @ into)[:, 0],
-        history_bad=(past_bad[:, None, :] @ into)[:, 0],
     )
 
 

@@ -23,15 +23,15 @@ def request_share(total: Arms) -> Array:
 
 def own_history(traffic: Traffic, *, past: bool) -> Array:
     """Units are sticky: each bucket against its own history, a day of it or, without a `past`, the ramp's own."""
-    buckets = _sticky(traffic)
-    day_n, day_bad = (np.zeros((1, 1, 1)) if not past else x[:, None] for x in _day(traffic))
+    tenants, arms = traffic.tenants, traffic.tenants.arms
+    known = 1.0 if past else 0.0
     cells = against_history(
-        _by_step(buckets.canary_requests),
-        _by_step(buckets.canary_bad),
-        _by_step(buckets.stable_requests),
-        _by_step(buckets.stable_bad),
-        day_n,
-        day_bad,
+        _by_step(arms.canary_requests),
+        _by_step(arms.canary_bad),
+        _by_step(arms.stable_requests),
+        _by_step(arms.stable_bad),
+        known * tenants.history_requests[:, None],
+        known * tenants.history_bad[:, None],
     )
     log_e = log_e_regression(
         cells.bad_canary, cells.bad_total, cells.expected_share, dispersion=cells.dispersion[..., None]
@@ -41,11 +41,10 @@ def own_history(traffic: Traffic, *, past: bool) -> Array:
 
 def cluster_robust(traffic: Traffic) -> Array:
     """Units are sticky and nothing is known of them: arms compared between buckets, each step at its share of alpha."""
-    buckets = _sticky(traffic)
-    arms = [
-        _by_step(x) for x in (buckets.canary_bad, buckets.canary_requests, buckets.stable_bad, buckets.stable_requests)
-    ]
-    runs = buckets.canary_bad.shape[0]
+    buckets = traffic.tenants.arms
+    counts = (buckets.canary_bad, buckets.canary_requests, buckets.stable_bad, buckets.stable_requests)
+    arms = [_by_step(per_minute) for per_minute in counts]
+    runs = len(buckets.canary_bad)
     stop = np.zeros((runs, MINUTES), dtype=np.bool_)
     for run, minute in np.ndindex(runs, MINUTES):
         step = minute // STEP_MINUTES
@@ -69,15 +68,3 @@ def _by_step(per_minute: Array) -> Array:
         so_far[:, begin:end, step] = per_minute[:, begin:end].cumsum(axis=1)
         so_far[:, end:, step] = so_far[:, end - 1 : end, step]
     return so_far
-
-
-def _sticky(traffic: Traffic) -> Arms:
-    if traffic.buckets is None:
-        raise ValueError("this rule needs traffic by bucket")
-    return traffic.buckets
-
-
-def _day(traffic: Traffic) -> tuple[Array, Array]:
-    if traffic.history_requests is None or traffic.history_bad is None:
-        raise ValueError("this rule needs a history")
-    return traffic.history_requests, traffic.history_bad
