@@ -1,6 +1,9 @@
 """What many tests of the store begin with."""
 
+import os
+
 import pytest
+from tests import postgres
 from tests.store.things import domain, version
 
 from vedette.store import domains, versions
@@ -23,3 +26,13 @@ def second(store_url, store):  # noqa: ARG001 - the same database as `store`, op
     opened = Store(store_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request, tmp_path):
+    """The URL of a database without any table, on SQLite and then on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.db"
+        return
+    with postgres.database(request.getfixturevalue("postgres_server"), f"vedette_empty_{os.getpid()}") as url:
+        yield url.render_as_string(hide_password=False)

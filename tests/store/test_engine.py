@@ -238,12 +238,9 @@ def test_file_that_is_no_database_is_told(tmp_path):
     assert path.read_bytes() == b"not a database at all" * 100
 
 
-def test_database_without_tables_is_told(store_url, tmp_path, postgres_server):
+def test_database_without_tables_is_told(empty_url):
     """Using a database before its tables were made says what to run."""
-    empty = f"sqlite:///{tmp_path}/empty.db"
-    if not store_url.startswith("sqlite"):
-        empty = postgres_server.render_as_string(hide_password=False)
-    with closing(Store(empty)) as store, pytest.raises(Unavailable, match=r"Store\.migrate"):
+    with closing(Store(empty_url)) as store, pytest.raises(Unavailable, match=r"Store\.migrate"):
         _titles(store)
 
 

@@ -9,21 +9,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
-from tests import postgres
 
 from vedette.kernel.errors import Refused, Unavailable
 from vedette.store import migrations, tables
 from vedette.store.engine import Store, schema_of
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request, tmp_path):
-    """The URL of a database without any table, on SQLite and then on PostgreSQL."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/empty.db"
-        return
-    with postgres.database(request.getfixturevalue("postgres_server"), "vedette_empty") as url:
-        yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, text, update
 
 from vedette.governance.audit import AuditEntry, Finding, Head, chain, verify
 from vedette.kernel.errors import Corrupt
@@ -95,6 +95,8 @@ def stream(
 ) -> Iterator[AuditEntry]:
     """Read all entries in order, a thousand at a time, for an export or a check of any length."""
     query = _filtered(None, None, None, since, until).order_by(domain_audit_logs.c.sequence)
+    if connection.dialect.name == "postgresql":  # who reads may be slow, and holds nobody up
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
     for row in connection.execute(query.execution_options(yield_per=_CHUNK)):
         yield _entry(row)
 

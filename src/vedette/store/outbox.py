@@ -59,6 +59,8 @@ def take(connection: Connection, *, now: datetime, limit: int = 100, hold: float
         .with_for_update(skip_locked=True)
     )
     rows = connection.execute(due).all()
+    if not rows:
+        return ()
     connection.execute(
         update(outbox)
         .where(outbox.c.id.in_([row.id for row in rows]))

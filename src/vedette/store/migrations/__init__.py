@@ -1,4 +1,8 @@
-"""The history of the tables, as Alembic migrations that ship with the package."""
+"""The history of the tables, as Alembic migrations that ship with the package.
+
+The documents in JSON columns belong to the schema too: records refuse fields they do not know, so a release that drops
+or renames a field of a stored record, or adds one without a default, brings a migration that rewrites the rows.
+"""
 
 import threading
 from pathlib import Path
