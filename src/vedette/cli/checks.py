@@ -1,0 +1,294 @@
+"""What ``vedette doctor`` looks at: each check says ok, warn or fail, and what to do."""
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import vedette
+from vedette.catalog.backend import LocalBackend
+from vedette.cli.output import ago
+from vedette.control.plane import ControlPlane, open_plane
+from vedette.control.traffic import ALIVE
+from vedette.kernel.errors import NotFound, VedetteError
+from vedette.kernel.records import record
+from vedette.store import audit, plans
+from vedette.store.engine import Store, schema_of, sqlite_is_sound
+from vedette.store.tables import SCHEMA
+
+_EXTRAS = {
+    "postgres": ("psycopg",),
+    "local": ("sklearn", "skops"),
+    "onnx": ("onnxruntime",),
+    "demo": ("sklearn", "skops", "courts_db", "openai"),
+}
+_LITTLE, _NONE = 1 << 30, 50 << 20  # bytes free on the disk: few, and as good as none
+_SKEW = timedelta(seconds=5)
+_FIRST_RELEASE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@record
+class Check:
+    """One thing looked at: what was found, and what to do about it."""
+
+    name: str
+    result: Literal["ok", "warn", "fail"]
+    message: str
+    hint: str = ""
+
+
+def of_data(data: str) -> tuple[Check, ...]:
+    """Check the data here and this machine; the order is that in which one would repair."""
+    here = [_versions(), *_guarded("sqlite", _sqlite), *_guarded("time zones", _zones), _extras()]
+    if "://" not in data:
+        folder = _folder(Path(data))
+        here.append(folder)
+        if folder.result == "fail":
+            return tuple(here)
+    control = data if "://" in data else f"sqlite:///{data}/control.db"
+    database = list(_guarded("database", lambda: _database(control)))
+    if any(check.result != "ok" for check in database):
+        return (*here, *database)
+    return (*here, *database, *_guarded("outcomes", lambda: _of_plane(data)))
+
+
+def of_server(url: str) -> tuple[Check, ...]:
+    """Check that a server answers and that its record is sound."""
+    from vedette.client.client import Client
+
+    with Client(url) as client:
+        return (
+            *_guarded("server", lambda: iter([_answers(client.domains.page(limit=1), url)])),
+            *_guarded(
+                "audit log", lambda: iter([_record(len(client.governance.verify()), str(client.governance.head()))])
+            ),
+        )
+
+
+def _guarded(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """Run a check; an error it meets is a failure of it, with the error's own advice."""
+    try:
+        yield from check()
+    except VedetteError as error:
+        yield Check(name=name, result="fail", message=error.message, hint=error.hint)
+
+
+def _answers(_: object, url: str) -> Check:
+    return Check(name="server", result="ok", message=f"{url} answers")
+
+
+def _versions() -> Check:
+    return Check(
+        name="versions",
+        result="ok",
+        message=f"vedette {vedette.__version__}, Python {platform.python_version()}, {platform.system()}",
+    )
+
+
+def _sqlite() -> Iterator[Check]:
+    found = []
+    for name in ("pysqlite3.dbapi2", "sqlite3"):
+        if importlib.util.find_spec(name.partition(".")[0]):
+            driver = importlib.import_module(name)
+            found.append(driver.sqlite_version)
+            if sqlite_is_sound(driver.sqlite_version_info):
+                yield Check(name="sqlite", result="ok", message=f"SQLite {driver.sqlite_version}")
+                return
+    yield Check(
+        name="sqlite",
+        result="fail",
+        message=f"SQLite {' and '.join(found)} can damage a database that several processes write",
+        hint="pip install pysqlite3, or use a postgresql:// URL",
+    )
+
+
+def _zones() -> Iterator[Check]:
+    try:
+        ZoneInfo("Europe/Berlin")
+    except ZoneInfoNotFoundError:
+        yield Check(name="time zones", result="fail", message="no time zones are known", hint="pip install tzdata")
+    else:
+        yield Check(name="time zones", result="ok", message="known; schedules may use them")
+
+
+def _extras() -> Check:
+    there = [name for name, needs in _EXTRAS.items() if all(importlib.util.find_spec(need) for need in needs)]
+    missing = [name for name in _EXTRAS if name not in there]
+    hint = f"when you need them: pip install 'vedette[{','.join(missing)}]'" if missing else ""
+    return Check(name="extras", result="ok", message=f"installed: {', '.join(there) or 'none'}", hint=hint)
+
+
+def _folder(folder: Path) -> Check:
+    if not folder.exists():
+        return Check(
+            name="data folder", result="fail", message=f"{folder} is not there", hint="`vedette serve` makes it"
+        )
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(b"x")
+    except OSError as error:
+        return Check(
+            name="data folder",
+            result="fail",
+            message=f"{folder} cannot be written: {error.strerror}",
+            hint="check its owner, its mode and the disk",
+        )
+    free = shutil.disk_usage(folder).free
+    said = f"{folder} is writable, {free / (1 << 30):.1f} GiB free"
+    if free < _LITTLE:
+        result: Literal["warn", "fail"] = "fail" if free < _NONE else "warn"
+        return Check(name="data folder", result=result, message=said, hint="make room on that disk")
+    return Check(name="data folder", result="ok", message=said)
+
+
+def _database(url: str) -> Iterator[Check]:
+    store = Store(url)
+    if store.is_sqlite and not Path(str(store.url.database)).exists():
+        raise NotFound(f"{store.where} is not there", hint="`vedette serve` makes it")
+    try:
+        with store.reading() as connection:
+            schema = schema_of(connection)
+    finally:
+        store.close()
+    if schema == SCHEMA:
+        yield Check(name="database", result="ok", message=f"{store.where} answers, at schema {schema}")
+    elif schema is None or schema < SCHEMA:
+        yield Check(
+            name="database",
+            result="warn",
+            message=f"{store.where} answers, at schema {schema or 'none'} instead of {SCHEMA}",
+            hint="the next `vedette serve` brings it up to date",
+        )
+    else:
+        yield Check(
+            name="database",
+            result="fail",
+            message=f"{store.where} is at schema {schema}, this vedette knows up to {SCHEMA}",
+            hint="upgrade vedette here",
+        )
+
+
+def _of_plane(data: str) -> Iterator[Check]:
+    with open_plane(data) as plane:
+        now = datetime.now(UTC)
+        plane.lake.minutes("doctor", now - timedelta(minutes=1), now)
+        yield Check(name="outcomes", result="ok", message="the outcome store answers")
+        for name, check in (
+            ("audit log", lambda: _audit(plane)),
+            ("clock", lambda: _clock(plane, now)),
+            ("gateways", lambda: _gateways(plane, now)),
+            ("journal", lambda: _journal(plane)),
+            ("backends", lambda: _backends(plane)),
+        ):
+            yield from _guarded(name, check)
+
+
+def _audit(plane: ControlPlane) -> Iterator[Check]:
+    with plane.store.reading() as connection:
+        findings = audit.check(connection)
+        head = audit.head(connection)
+    if findings:
+        yield _record(len(findings), findings[0].message)
+    else:
+        yield _record(0, str(head))
+
+
+def _record(faults: int, said: str) -> Check:
+    if faults:
+        return Check(
+            name="audit log",
+            result="fail",
+            message=f"not as it was written: {said}" + (f" (and {faults - 1} more)" if faults > 1 else ""),
+            hint="`vedette audit verify` names every entry; compare with a backup",
+        )
+    return Check(name="audit log", result="ok", message=f"sound, to entry {said.partition(':')[0]}")
+
+
+def _clock(plane: ControlPlane, now: datetime) -> Iterator[Check]:
+    newest = plane.governance.entries(limit=1, newest_first=True).items
+    ahead = newest[0].at - now if newest else timedelta(0)
+    if now < _FIRST_RELEASE:
+        yield Check(name="clock", result="fail", message=f"it says {now:%Y-%m-%d %H:%M} UTC", hint="set it; use NTP")
+    elif ahead > _SKEW:
+        yield Check(
+            name="clock",
+            result="warn",
+            message=f"the newest audit entry is {ago(newest[0].at)} by this clock",
+            hint="clocks of the machines differ, or one jumped: use NTP on all of them",
+        )
+    else:
+        yield Check(name="clock", result="ok", message=f"{now:%Y-%m-%d %H:%M:%S} UTC, not behind the record")
+
+
+def _gateways(plane: ControlPlane, now: datetime) -> Iterator[Check]:
+    with plane.store.reading() as connection:
+        live = plans.live(connection, since=now - ALIVE)
+        confirmed = plans.confirmations(connection, live_since=now - ALIVE)
+    if not live:
+        yield Check(
+            name="gateways",
+            result="warn",
+            message="none is alive, so no rollout advances",
+            hint="run `vedette serve` on this data",
+        )
+        return
+    newest = {plan.domain: plan.revision for plan in plane.traffic.poll(0)[1]}
+    behind = sorted({c.router for c in confirmed if c.revision < newest.get(c.domain, 0)})
+    if behind:
+        hint = "look again in a few seconds; if it stays so, its log says which backend it refuses"
+        yield Check(name="gateways", result="warn", message=f"{', '.join(behind)} serves an older plan", hint=hint)
+    else:
+        yield Check(name="gateways", result="ok", message=f"{len(live)} alive, all plans in force")
+
+
+def _journal(plane: ControlPlane) -> Iterator[Check]:
+    files = [file.stat() for file in (plane.folder / "journal").glob("*.journal")]
+    size = sum(file.st_size for file in files)
+    oldest = min((file.st_mtime for file in files if file.st_size), default=None)
+    waiting = oldest is not None and datetime.now(UTC).timestamp() - oldest > 60
+    if waiting:
+        yield Check(
+            name="journal",
+            result="warn",
+            message=f"{size:,} bytes of outcomes wait, the oldest for {ago(datetime.fromtimestamp(oldest or 0, UTC))}",
+            hint="`vedette serve` on this data ships them",
+        )
+    else:
+        yield Check(name="journal", result="ok", message=f"{size:,} bytes of outcomes on their way")
+
+
+def _backends(plane: ControlPlane) -> Iterator[Check]:
+    wrong: list[str] = []
+    serving = [plan for plan in plane.traffic.poll(0)[1] if plan.serving]
+    for plan in serving:
+        for name, backend in plan.backends.items():
+            at = f"{plan.domain}/{name}"
+            if isinstance(backend, LocalBackend):
+                wrong += [f"{at}: {fault}" for fault in _artefact(backend)]
+            elif backend.api_key_env and backend.api_key_env not in os.environ:
+                wrong.append(f"{at}: {backend.api_key_env} is not set here")
+    if wrong:
+        broken = any("artefact" in fault for fault in wrong)
+        hint = "put the file back, or set the variable where the gateway runs"
+        yield Check(name="backends", result="fail" if broken else "warn", message="; ".join(wrong), hint=hint)
+    else:
+        yield Check(name="backends", result="ok", message=f"{len(serving)} domains serve; artefacts are as registered")
+
+
+def _artefact(backend: LocalBackend) -> Iterator[str]:
+    try:
+        with Path(backend.artefact).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        yield f"artefact {backend.artefact} cannot be read: {error.strerror}"
+    else:
+        if found != backend.digest.removeprefix("sha256:"):
+            yield f"artefact {backend.artefact} is not what its digest says"

@@ -1,0 +1,43 @@
+"""Settings of a process, from its environment: what the command line takes when a flag does not say otherwise."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+DATA = "VEDETTE_DATA"
+SERVER = "VEDETTE_SERVER"
+ACTOR = "VEDETTE_ACTOR"
+OUTPUT = "VEDETTE_OUTPUT"
+DEFAULT_DATA = "vedette-data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where the data is (a folder or a database URL), or which server has it, who acts, and how results are shown.
+
+    An empty ``server`` means the data is opened here. ``actor`` is empty when the operating system knows no name.
+    """
+
+    data: str = DEFAULT_DATA
+    server: str = ""
+    actor: str = ""
+    output: str = "table"
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of this process; variables that are unset or empty leave the defaults."""
+    found = os.environ if environment is None else environment
+    return Settings(
+        data=found.get(DATA) or DEFAULT_DATA,
+        server=found.get(SERVER) or "",
+        actor=found.get(ACTOR) or _user(),
+        output=found.get(OUTPUT) or "table",
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
