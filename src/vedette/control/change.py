@@ -52,9 +52,23 @@ _together: ContextVar[Connection | None] = ContextVar("together", default=None)
 class Changes:
     """Opens transactions that obey the rule."""
 
-    def __init__(self, store: Store, instruments: Instruments) -> None:
+    def __init__(self, store: Store, instruments: Instruments, actor: str = "") -> None:
         self.store = store
         self._instruments = instruments
+        self._actor = actor
+
+    def who(self, actor: str) -> str:
+        """Give who acts: ``actor``, or the one these changes were opened for.
+
+        Raises:
+            InvalidInput: no actor is named.
+        """
+        named = actor.strip() or self._actor
+        if not named:
+            raise InvalidInput(
+                "every change names its actor", hint="pass actor=, --actor or the X-Vedette-Actor header"
+            )
+        return named
 
     @contextmanager
     def begin(self, actor: str, request_id: str = "") -> Iterator[Change]:
@@ -64,12 +78,9 @@ class Changes:
             InvalidInput: no actor is named.
             RuntimeError: the block recorded no audit entry, so nothing of it was written.
         """
-        if not actor.strip():
-            raise InvalidInput(
-                "every change names its actor", hint="pass actor=, --actor or the X-Vedette-Actor header"
-            )
+        named = self.who(actor)
         with self._writing() as connection:
-            change = Change(connection, actor, self._instruments.now(), request_id)
+            change = Change(connection, named, self._instruments.now(), request_id)
             yield change
             if not change.entries:
                 raise RuntimeError("a change without an audit entry is not written")

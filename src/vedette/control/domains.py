@@ -27,7 +27,7 @@ class Domains:
         domain_id: str,
         spec: DomainSpec,
         *,
-        actor: str,
+        actor: str = "",
         labels: Mapping[str, str] | None = None,
         request_id: str = "",
     ) -> Domain:
@@ -39,7 +39,7 @@ class Domains:
         """
         with self._changes.begin(actor, request_id) as change:
             domain = _new(domain_id, spec, labels or {}, change.at)
-            domains.create(change.connection, domain, actor=actor)
+            domains.create(change.connection, domain, actor=change.actor)
             change.record("domain.create", domain=domain_id, resource=f"domain/{domain_id}", domain_after=dump(domain))
             self._traffic.publish(change, domain_id)
         return domain
@@ -69,7 +69,7 @@ class Domains:
         domain_id: str,
         spec: DomainSpec,
         *,
-        actor: str,
+        actor: str = "",
         labels: Mapping[str, str] | None = None,
         expected_revision: int | None = None,
         request_id: str = "",
@@ -99,7 +99,7 @@ class Domains:
         domain_id: str,
         spec: DomainSpec,
         *,
-        actor: str,
+        actor: str = "",
         labels: Mapping[str, str] | None = None,
         request_id: str = "",
     ) -> Domain:
@@ -110,7 +110,7 @@ class Domains:
             return self.create(domain_id, spec, actor=actor, labels=labels, request_id=request_id)
 
     def archive(
-        self, domain_id: str, *, actor: str, expected_revision: int | None = None, request_id: str = ""
+        self, domain_id: str, *, actor: str = "", expected_revision: int | None = None, request_id: str = ""
     ) -> Domain:
         """Stop serving a domain and keep everything it has.
 
@@ -121,14 +121,14 @@ class Domains:
         return self._move(domain, domain, DomainEvent.ARCHIVE, actor, expected_revision, request_id)
 
     def restore(
-        self, domain_id: str, *, actor: str, expected_revision: int | None = None, request_id: str = ""
+        self, domain_id: str, *, actor: str = "", expected_revision: int | None = None, request_id: str = ""
     ) -> Domain:
         """Serve an archived domain again, with the stable version it had."""
         domain = self.get(domain_id)
         return self._move(domain, domain, DomainEvent.RESTORE, actor, expected_revision, request_id)
 
     def delete(
-        self, domain_id: str, *, actor: str, expected_revision: int | None = None, request_id: str = ""
+        self, domain_id: str, *, actor: str = "", expected_revision: int | None = None, request_id: str = ""
     ) -> Domain:
         """Delete a domain that nothing depends on; its record stays.
 
@@ -150,7 +150,7 @@ class Domains:
             if event in {DomainEvent.ARCHIVE, DomainEvent.DELETE}:
                 _refuse_dependants(change, domain, event)
             after = evolve(wanted, state=state, revision=domain.revision + 1, updated_at=change.at)
-            domains.replace(change.connection, after, expected_revision=domain.revision, actor=actor)
+            domains.replace(change.connection, after, expected_revision=domain.revision, actor=change.actor)
             difference = since(dump(domain), dump(after))
             change.record(f"domain.{event}", domain=domain.id, resource=f"domain/{domain.id}", changed=difference)
             self._traffic.publish(change, domain.id)

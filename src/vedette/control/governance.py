@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from vedette.control.change import Changes
+from vedette.control.foundation import Foundation
 from vedette.governance.audit import AuditEntry, Finding, Head
 from vedette.store import audit
 from vedette.store.pages import Page
 
 
 class DomainGovernance:
-    """The audit log of all domains."""
+    """The audit log of all domains; ``DomainGovernance(plane)`` makes one from any `ControlPlane`."""
 
-    def __init__(self, changes: Changes) -> None:
-        self._changes = changes
+    def __init__(self, plane: Foundation) -> None:
+        self._changes = plane.changes
 
     def audit_log(
         self, action: str, domain_id: str, user: str, details: Mapping[str, Any] | None = None, *, request_id: str = ""

@@ -2,6 +2,7 @@
 
 import threading
 from functools import partial
+from getpass import getuser
 from pathlib import Path
 from typing import Self
 
@@ -36,18 +37,20 @@ class ControlPlane:
         folder: where local files live.
     """
 
-    def __init__(self, store: Store, lake: Lake, folder: Path, instruments: Instruments | None = None) -> None:
+    def __init__(
+        self, store: Store, lake: Lake, folder: Path, instruments: Instruments | None = None, actor: str = ""
+    ) -> None:
         clocks = instruments or Instruments()
         self.instruments = clocks
         self.store = store
         self.lake = lake
         self.folder = folder
-        self.changes = changes = Changes(store, clocks)
+        self.changes = changes = Changes(store, clocks, actor)
         self.traffic = Traffic(changes, clocks)
         self.domains = Domains(changes, self.traffic)
         self.versions = Versions(changes, self.traffic)
-        self.canary = CanaryDeployment(changes, self.traffic, clocks, lake)
-        self.governance = DomainGovernance(changes)
+        self.canary = CanaryDeployment(self)
+        self.governance = DomainGovernance(self)
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)
         self.courier = Courier(store, clocks)
         self.housekeeper = Housekeeper(store, lake, clocks)
@@ -82,11 +85,15 @@ class ControlPlane:
         self.close()
 
 
-def open_plane(url: str | Path = DEFAULT, *, instruments: Instruments | None = None) -> ControlPlane:
+def open_plane(
+    url: str | Path = DEFAULT, *, actor: str | None = None, instruments: Instruments | None = None
+) -> ControlPlane:
     """Open (and make or migrate, when needed) a control plane.
 
     Args:
         url: a folder (SQLite files in it; the default ``./vedette-data``), or ``postgresql://user:password@host/name``.
+        actor: who acts where a call names nobody; the name of the operating system's user unless given. Empty makes
+            every write name its actor, as a server needs it.
         instruments: clocks and ids of your own, for tests.
 
     Raises:
@@ -106,4 +113,12 @@ def open_plane(url: str | Path = DEFAULT, *, instruments: Instruments | None = N
     store, lake = Store(control), Lake(outcomes)
     store.migrate()
     lake.migrate()
-    return ControlPlane(store, lake, folder, instruments)
+    return ControlPlane(store, lake, folder, instruments, _user() if actor is None else actor)
+
+
+def _user() -> str:
+    """Name the operating system's user; empty where it has no name."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return ""

@@ -12,11 +12,9 @@ from sqlalchemy import Connection
 
 from vedette.catalog.lifecycle import DomainState
 from vedette.control import insight
-from vedette.control.change import Changes
 from vedette.control.commit import commit, settle
+from vedette.control.foundation import Foundation
 from vedette.control.insight import Analytics, Explanation
-from vedette.control.instruments import Instruments
-from vedette.control.traffic import Traffic
 from vedette.evidence.metric import MetricKind
 from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Conflict, InvalidInput, NotFound, Refused, StaleRevision
@@ -37,13 +35,13 @@ _Verb = Callable[[Connection, StoredRollout, datetime], commands.Outcome]
 
 
 class CanaryDeployment:
-    """Rollouts of all domains."""
+    """Rollouts of all domains; ``CanaryDeployment(plane)`` makes one from any `ControlPlane`."""
 
-    def __init__(self, changes: Changes, traffic: Traffic, instruments: Instruments, lake: LakeReader) -> None:
-        self._changes = changes
-        self._traffic = traffic
-        self._instruments = instruments
-        self._lake = lake
+    def __init__(self, plane: Foundation) -> None:
+        self._changes = plane.changes
+        self._traffic = plane.traffic
+        self._instruments = plane.instruments
+        self._lake: LakeReader = plane.lake
 
     def deploy_with_rollout(
         self,
@@ -51,7 +49,7 @@ class CanaryDeployment:
         model_version: str,
         rollout_schedule: Schedule | None = None,
         *,
-        actor: str,
+        actor: str = "",
         name: str = "",
         dry_run: bool = False,
         request_id: str = "",
@@ -63,7 +61,7 @@ class CanaryDeployment:
             model_version: a registered version of it.
             rollout_schedule: a `RolloutSpec`, a mapping with its fields, a sequence of weights such as
                 ``["1%", "10%", "50%", "100%"]``, or None for the default 1 % → 10 % → 50 % → 100 %.
-            actor: who asks.
+            actor: who asks; who opened the plane unless given.
             name: what to call the rollout; ``<domain>-<version>`` unless given.
             dry_run: check everything and write nothing.
             request_id: kept in the audit entry.
@@ -87,7 +85,7 @@ class CanaryDeployment:
             spec=spec,
             status=RolloutStatus(salt=rollout_id, queued_at=now),
             created_at=now,
-            created_by=actor,
+            created_by=self._changes.who(actor),
         )
         with self._changes.reading() as connection:
             _check(connection, stored)
@@ -102,7 +100,7 @@ class CanaryDeployment:
             )
         return stored
 
-    def apply(self, name: str, spec: RolloutSpec, *, actor: str, request_id: str = "") -> StoredRollout:
+    def apply(self, name: str, spec: RolloutSpec, *, actor: str = "", request_id: str = "") -> StoredRollout:
         """Make the rollout of this name be as ``spec`` says: start it, leave it, or begin it again with a changed spec.
 
         An unchanged spec changes nothing; a changed one begins at step 0 with new evidence and clears an abort.
@@ -125,7 +123,13 @@ class CanaryDeployment:
             revised = evolve(known, spec=spec, status=status)
             _check(change.connection, revised)
             revision = rollouts.revise(
-                change.connection, known.id, spec, status, expected_revision=known.revision, at=change.at, actor=actor
+                change.connection,
+                known.id,
+                spec,
+                status,
+                expected_revision=known.revision,
+                at=change.at,
+                actor=change.actor,
             )
             saved = evolve(revised, revision=revision, spec_revision=known.spec_revision + 1)
             return settle(change, self._traffic, saved, known.status, decision)
@@ -227,13 +231,13 @@ class CanaryDeployment:
         return replay(spec, looks)
 
     def pause(
-        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+        self, ref: str, *, actor: str = "", why: str = "", expected: int | None = None, request_id: str = ""
     ) -> StoredRollout:
         """Stand still until a person resumes; the evidence is judged on and may abort."""
         return self._do(ref, actor, expected, request_id, lambda _, it, now: commands.pause(it.status, now, why))
 
     def resume(
-        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+        self, ref: str, *, actor: str = "", why: str = "", expected: int | None = None, request_id: str = ""
     ) -> StoredRollout:
         """Go on from a pause."""
         return self._do(ref, actor, expected, request_id, lambda _, it, __: commands.resume(it.status, why))
@@ -242,7 +246,7 @@ class CanaryDeployment:
         self,
         ref: str,
         *,
-        actor: str,
+        actor: str = "",
         why: str = "",
         full: bool = False,
         expected: int | None = None,
@@ -259,7 +263,7 @@ class CanaryDeployment:
         return self._do(ref, actor, expected, request_id, verb)
 
     def abort(
-        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+        self, ref: str, *, actor: str = "", why: str = "", expected: int | None = None, request_id: str = ""
     ) -> StoredRollout:
         """Take the version back at once; nothing outranks this."""
         return self._do(
@@ -267,7 +271,7 @@ class CanaryDeployment:
         )
 
     def retry(
-        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+        self, ref: str, *, actor: str = "", why: str = "", expected: int | None = None, request_id: str = ""
     ) -> StoredRollout:
         """Begin again at step 0 with new evidence."""
 
@@ -278,7 +282,7 @@ class CanaryDeployment:
         return self._do(ref, actor, expected, request_id, verb)
 
     def undo(
-        self, ref: str, *, actor: str, why: str = "", expected: int | None = None, request_id: str = ""
+        self, ref: str, *, actor: str = "", why: str = "", expected: int | None = None, request_id: str = ""
     ) -> StoredRollout:
         """Return to the version that was stable before a promotion, at once.
 
@@ -303,16 +307,16 @@ class CanaryDeployment:
         ref: str,
         weight: float,
         *,
-        actor: str,
+        actor: str = "",
         why: str = "",
         expected: int | None = None,
         request_id: str = "",
     ) -> StoredRollout:
         """Give the canary another weight now, in percent, up to that of its step."""
 
-        def verb(connection: Connection, it: StoredRollout, _: datetime) -> commands.Outcome:
+        def verb(connection: Connection, it: StoredRollout, now: datetime) -> commands.Outcome:
             newest = plans.current(connection, it.domain)
-            return commands.set_weight(it.spec, it.status, weight, newest.plan.revision if newest else 0, why)
+            return commands.set_weight(it.spec, it.status, weight, newest.plan.revision if newest else 0, now, why)
 
         return self._do(ref, actor, expected, request_id, verb)
 

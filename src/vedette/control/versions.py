@@ -24,7 +24,7 @@ class Versions:
         self._traffic = traffic
 
     def register(
-        self, domain_id: str, name: str, spec: VersionSpec, *, actor: str, request_id: str = ""
+        self, domain_id: str, name: str, spec: VersionSpec, *, actor: str = "", request_id: str = ""
     ) -> ModelVersion:
         """Store a new version; it serves nothing before a rollout, or `install`, says so.
 
@@ -56,7 +56,9 @@ class Versions:
                 hint="versions never change; choose a new name",
             )
         with self._changes.begin(actor, request_id) as change:
-            version = ModelVersion(domain=domain_id, name=name, spec=spec, created_at=change.at, created_by=actor)
+            version = ModelVersion(
+                domain=domain_id, name=name, spec=spec, created_at=change.at, created_by=change.actor
+            )
             versions.create(change.connection, version)
             change.record("version.register", domain=domain_id, resource=f"version/{domain_id}/{name}", spec=dump(spec))
         return version
@@ -101,7 +103,7 @@ class Versions:
             raise NotFound(f"nothing served {domain_id!r} at {at.isoformat()}")
         return found
 
-    def install(self, domain_id: str, name: str, *, actor: str, why: str = "", request_id: str = "") -> Tenure:
+    def install(self, domain_id: str, name: str, *, actor: str = "", why: str = "", request_id: str = "") -> Tenure:
         """Make a version stable at once: for a domain's first version. Later ones earn it by a rollout.
 
         Raises:
