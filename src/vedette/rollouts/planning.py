@@ -99,9 +99,9 @@ def plan(
     )
     caught = next((i for i in range(len(steps)) if case.stops(weights[: i + 1], bakes[: i + 1], ratio)), None)
     seen = (
-        f"a {metric} rate of {ratio:g} times stable's is stopped by the end of step {caught + 1}"
+        f"{metric} at {ratio:g} times stable's rate would be stopped by the end of step {caught + 1}"
         if caught is not None
-        else f"a {metric} rate of {ratio:g} times stable's would pass these steps unseen"
+        else f"{metric} at {ratio:g} times stable's rate would pass these steps unseen"
     )
     return RolloutPlan(
         metric=metric,
