@@ -5,8 +5,8 @@ between any two writes comes to the same end. Its rules, the weightiest first:
 
 1. A group comes back together. 2. A regression aborts, pauses or notifies, as the spec says, whatever else is pending.
 3. A split that is not the intended one pauses. 4. A pause holds. 5. A step is done when a gateway confirmed it, it has
-been watched for its bake, it served its samples, and every guardrail could be judged. 6. Windows, freezes and the
-group's barrier hold an advance, never a way back. 7. Approval, then the next step, then promotion.
+been watched for its bake, it served its samples, and every guardrail could be judged. 6. Windows and freezes, approval
+and the group's barrier hold an advance, never a way back. 7. The next step, then promotion.
 """
 
 from collections.abc import Mapping
@@ -119,12 +119,9 @@ def _regression(seen: _Seen) -> _Found:
         return None
     reasons = tuple(reason("regression", verdict.sentence, **verdict.figures()) for _, verdict in worse)
     asked = {guardrail.on_regression or seen.spec.on_regression for guardrail, _ in worse}
-    if "abort" in asked and seen.look.stable_healthy:
+    if "abort" in asked:
         return _abort(seen, reasons)
     metrics = tuple(verdict.metric for _, verdict in worse)
-    if "abort" in asked:
-        why = reason("stable-unavailable", "a guardrail regressed, but stable cannot take the traffic back")
-        return _pause(seen, PauseReason.STABLE_UNAVAILABLE, (why, *reasons), about=())
     if "pause" in asked:
         return _pause(seen, PauseReason.REGRESSION, reasons, about=metrics)
     news = tuple(metric for metric in metrics if metric not in seen.status.notified)
@@ -142,13 +139,16 @@ def _split(seen: _Seen) -> _Found:
 
 
 def _paused(seen: _Seen) -> _Found:
+    pauses = seen.status.pauses
     if seen.status.phase is not Phase.PAUSED:
         return None
-    if not seen.look.stable_healthy or not _only(seen.status, PauseReason.STABLE_UNAVAILABLE):
-        said = ", ".join(pause.reason for pause in seen.status.pauses) or "paused"
-        return seen.status, _hold("by-hand" if "user" in said else "awaiting-approval", f"paused: {said}")
+    well_again = seen.look.readable and seen.look.stable_healthy
+    if not well_again or any(pause.reason is not PauseReason.STABLE_UNAVAILABLE for pause in pauses):
+        reasons = tuple(reason(_CODES.get(pause.reason, pause.reason), "paused: " + pause.reason) for pause in pauses)
+        return seen.status, Decision(action=Action.HOLD, reasons=reasons)
     changed = evolve(seen.status, phase=follow(Phase.PAUSED, Event.RESUME), pauses=())
-    return changed, Decision(action=Action.RESUME, reasons=(reason("by-hand", "stable can take the traffic again"),))
+    why = reason("stable-available", "stable can take the traffic again")
+    return changed, Decision(action=Action.RESUME, reasons=(why,))
 
 
 def _waiting(seen: _Seen) -> _Found:
@@ -156,11 +156,11 @@ def _waiting(seen: _Seen) -> _Found:
     spec, status, look = seen.spec, seen.status, seen.look
     if status.phase is not Phase.PENDING:
         return None
-    if held := _closed(seen):
-        return status, held
     if spec.version in look.recent_stables[: spec.rollback_window]:
         why = reason("inside-rollback-window", f"{spec.version} was stable a moment ago, so it returns at once")
         return _promoted(seen, Event.PROMOTE_FULLY, (why,))
+    if held := _closed(seen):
+        return status, held
     if spec.group and spec.group.max_in_flight:
         flying = [peer.domain for peer in look.peers if peer.phase in {Phase.PROGRESSING, Phase.PAUSED}]
         if len(flying) >= spec.group.max_in_flight:
@@ -195,7 +195,7 @@ def _unfinished(seen: _Seen) -> _Found:
     """Hold while the step lacks time, samples or judgeable evidence; past its deadline, do what the spec says."""
     spec, status = seen.spec, seen.status
     if status.passed:
-        return None
+        return None if seen.look.readable else (status, _hold("unmeasurable"))
     step = spec.steps[status.step]
     watched = seen.now.watched - (status.step_since or 0.0)
     lacking, asked = _lacking(seen, watched)
@@ -236,10 +236,13 @@ def _lacking(seen: _Seen, watched: float) -> tuple[tuple[Reason, ...], set[str]]
 
 
 def _barrier(seen: _Seen) -> _Found:
-    """Hold a finished step for the calendar and for the group; mark it finished so that the group can see it."""
+    """Hold a finished step for the calendar, for approval and for the group, which sees by ``passed`` it is done."""
     spec, status = seen.spec, seen.status
     if held := _closed(seen):
         return status, held
+    if spec.steps[status.step].approval and not status.passed:
+        why = reason("awaiting-approval", f"step {status.step + 1} is done; promote to climb")
+        return _pause(seen, PauseReason.APPROVAL, (why,), about=())
     if spec.group is None:
         return None
     done = evolve(status, passed=True)
@@ -252,9 +255,6 @@ def _barrier(seen: _Seen) -> _Found:
 
 def _climb(seen: _Seen) -> _Found:
     spec, status, look = seen.spec, seen.status, seen.look
-    if spec.steps[status.step].approval and not status.passed:
-        why = reason("awaiting-approval", f"step {status.step + 1} is done; promote to climb")
-        return _pause(seen, PauseReason.APPROVAL, (why,), about=())
     reasons = _cleared(seen)
     if status.step + 1 == len(spec.steps):
         return _promoted(seen, Event.FINISH, (reason("finished"), *reasons))
@@ -284,13 +284,17 @@ def _closed(seen: _Seen) -> Decision | None:
 
 
 def _cleared(seen: _Seen) -> tuple[Reason, ...]:
-    proven = all(verdict.finding is Finding.NON_INFERIOR for _, verdict in seen.deciding()) and bool(seen.deciding())
+    findings = {verdict.finding for verdict in seen.verdicts if not verdict.dry_run}
     requests = seen.requests(step_only=True)
-    said = f"{requests:g} canary requests at {seen.status.weight:g}%"
+    code, said = "no-evidence-against", "nothing speaks against it"
+    if Finding.REGRESSION in findings:
+        code, said = "regression-accepted", "a regression was accepted"
+    elif findings == {Finding.NON_INFERIOR}:
+        code, said = "non-inferior", "proven no worse than tolerated"
     return (
         reason(
-            "non-inferior" if proven else "no-evidence-against",
-            f"{said}, {'proven no worse than tolerated' if proven else 'nothing speaks against it'}",
+            code,
+            f"{requests:g} canary requests at {seen.status.weight:g}%, {said}",
             requests=requests,
             verdicts=[verdict.figures() for verdict in seen.verdicts],
         ),
@@ -298,6 +302,10 @@ def _cleared(seen: _Seen) -> tuple[Reason, ...]:
 
 
 def _abort(seen: _Seen, reasons: tuple[Reason, ...]) -> tuple[RolloutStatus, Decision]:
+    """Take the canary back; while stable cannot take the traffic, stand still instead."""
+    if not seen.look.stable_healthy:
+        why = reason("stable-unavailable", "the canary is to be taken back, but stable cannot take the traffic")
+        return _pause(seen, PauseReason.STABLE_UNAVAILABLE, (why, *reasons), about=())
     changed = evolve(
         seen.status,
         phase=follow(seen.status.phase, Event.ABORT),
@@ -334,9 +342,9 @@ def _promoted(seen: _Seen, event: Event, reasons: tuple[Reason, ...]) -> tuple[R
     return changed, Decision(action=Action.PROMOTE, reasons=reasons)
 
 
-def _only(status: RolloutStatus, why: PauseReason) -> bool:
-    return bool(status.pauses) and all(pause.reason is why for pause in status.pauses)
-
-
-def _hold(code: str, message: str) -> Decision:
+def _hold(code: str, message: str = "") -> Decision:
     return Decision(action=Action.HOLD, reasons=(reason(code, message),))
+
+
+_CODES: Mapping[str, str] = {PauseReason.USER: "by-hand", PauseReason.APPROVAL: "awaiting-approval"}
+"""The codes of pauses that are not called as the pause is."""

@@ -28,7 +28,8 @@ def resume(status: RolloutStatus, why: str = "") -> Outcome:
     """Go on from a pause: a pending rollout waits again, a running one bakes on where it stood.
 
     A pause for a regression or a sample ratio is overruled by this: the person saw it and goes on.
-    A pause for approval is not ended by resume but by promote.
+    A pause for approval is not ended by resume but by promote. A step that had too little evidence gets its bake and
+    its deadline anew, else it would pause again at once.
     """
     phase = follow(status.phase, Event.RESUME)
     approval = tuple(p for p in status.pauses if p.reason is PauseReason.APPROVAL)
@@ -39,12 +40,14 @@ def resume(status: RolloutStatus, why: str = "") -> Outcome:
     elif status.started_at is None:
         phase = Phase.PENDING
     overruled = _overruled(status)
-    changed = evolve(status, phase=phase, pauses=approval, overruled=overruled, because="")
+    anew = any(p.reason is PauseReason.INSUFFICIENT for p in status.pauses)
+    since = None if anew else status.step_since
+    changed = evolve(status, phase=phase, pauses=approval, overruled=overruled, step_since=since, because="")
     return changed, _by_hand(Action.RESUME, why or "resumed by hand")
 
 
 def promote(spec: RolloutSpec, status: RolloutStatus, now: datetime, why: str = "") -> Outcome:
-    """Be done with this step: the next look climbs, unless a guardrail that was not overruled says no.
+    """Be done with this step: the next look at readable evidence climbs, unless a guardrail not overruled says no.
 
     Raises:
         Refused: the phase does not allow it, or a freeze is in force.
@@ -110,12 +113,14 @@ def undo(spec: RolloutSpec, status: RolloutStatus, now: datetime, why: str = "")
     return evolve(status, phase=phase, weight=0.0, ended_at=now, because=said), _by_hand(Action.ABORT, said)
 
 
-def set_weight(spec: RolloutSpec, status: RolloutStatus, weight: float, plan: int, why: str = "") -> Outcome:
+def set_weight(
+    spec: RolloutSpec, status: RolloutStatus, weight: float, plan: int, now: datetime, why: str = ""
+) -> Outcome:
     """Give the canary another weight now, up to that of its step; the step bakes anew under it.
 
     Raises:
         InvalidInput: the weight is none, or above that of the step.
-        Refused: the rollout has not begun, or is over.
+        Refused: the rollout has not begun or is over, or the weight grows while a freeze is in force.
     """
     phase = follow(status.phase, Event.SET_WEIGHT)
     wanted = percent(weight)
@@ -126,7 +131,10 @@ def set_weight(spec: RolloutSpec, status: RolloutStatus, weight: float, plan: in
             f"{wanted:g}% is above the {spec.weight_of(status.step):g}% of step {status.step + 1}",
             hint="promote to climb; set-weight only moves within the step",
         )
-    changed = evolve(status, phase=phase, weight=wanted, step_plan=plan + 1, step_since=None, passed=False)
+    if wanted > status.weight:
+        _not_frozen(spec, now)
+    step_plan = status.step_plan if wanted == status.weight else plan + 1  # an equal weight makes no new plan
+    changed = evolve(status, phase=phase, weight=wanted, step_plan=step_plan, step_since=None, passed=False)
     return changed, _by_hand(Action.SET_WEIGHT, why or f"weight set to {wanted:g}% by hand")
 
 
