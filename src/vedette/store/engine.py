@@ -106,7 +106,7 @@ def schema_of(connection: Connection) -> str | None:
 def sqlite_is_sound(version: tuple[int, int, int]) -> bool:
     """Say whether a SQLite is free of the bug that can damage a WAL database several processes use.
 
-    Fixed in 3.51.3, and in 3.50.7 and 3.44.6 of the older lines (https://sqlite.org/wal.html, "the WAL-reset bug").
+    Fixed in 3.51.3, and in 3.50.7 and 3.44.6 of the older lines (https://sqlite.org/wal.html#walresetbug).
     """
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
