@@ -2,7 +2,6 @@
 
 from fastapi import FastAPI
 
-import vedette
 from vedette.api import apply, audit, domains, events, outcomes, problems, rollouts, system, traffic, versions
 from vedette.api.events import StreamLimits
 from vedette.api.middleware import Envelope
@@ -26,7 +25,7 @@ def create_app(
     app = FastAPI(
         title="vedette",
         summary="The release and operations control plane for domain models.",
-        version=vedette.__version__,
+        version=system.VERSION,
         openapi_url="/api/v1/openapi.json",
         docs_url=None,  # the pages FastAPI brings load their scripts from elsewhere
         redoc_url=None,
@@ -39,8 +38,9 @@ def create_app(
     problems.install(app)
     app.add_exception_handler(NotModified, respond_not_modified)
     app.add_exception_handler(Answered, respond_answered)
-    app.include_router(system.probes)
-    for noun in (system, domains, versions, events, rollouts, traffic, outcomes, audit, apply):
-        app.include_router(noun.routes)
-    app.openapi = described(app)  # type: ignore[method-assign]  # the documented way to extend the document
+    nouns = (system, domains, versions, events, rollouts, traffic, outcomes, audit, apply)
+    routers = [system.probes, *(noun.routes for noun in nouns)]
+    for router in routers:
+        app.include_router(router)
+    app.openapi = described(app, routers)  # type: ignore[method-assign]  # the documented way to extend the document
     return app

@@ -1,21 +1,22 @@
 """Documents over HTTP: what ``vedette apply -f`` sends."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request
 from pydantic import Discriminator, Field
 from starlette.exceptions import HTTPException
 
+from vedette.api.bodies import media_of, text_of
 from vedette.api.requests import NAMED, Create, Plane
 from vedette.api.routes import BODY, plain, router
 from vedette.catalog.domain import DomainSpec
 from vedette.control.apply import Applied, VersionDocument, apply_text
-from vedette.kernel.errors import InvalidDocument
 from vedette.kernel.records import record
 from vedette.rollouts.spec import RolloutSpec
 
-routes = router("apply", json_only=False)
+routes = router("apply")
 
 MEDIA_TYPES = ("application/yaml", "application/json")
 _TAKEN = {*MEDIA_TYPES, "application/x-yaml", "text/yaml"}
@@ -34,7 +35,7 @@ class Metadata:
     """What a document is called, and its labels (rollouts have none)."""
 
     name: Annotated[str, Field(pattern=NAMED)]
-    labels: Mapping[str, str] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @record
@@ -72,16 +73,10 @@ AnyDocument = Annotated[DomainDocument | ModelVersionDocument | RolloutDocument,
 
 
 async def _text(request: Request) -> str:
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = media_of(request)
     if media not in _TAKEN:
         raise HTTPException(415, f"send {' or '.join(MEDIA_TYPES)}, not {media or 'a body without Content-Type'}")
-    body = await request.body()
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        column = error.start - (body.rfind(b"\n", 0, error.start) + 1) + 1
-        raise InvalidDocument("the body is no UTF-8", source="<body>", line=line, column=column) from error
+    return await text_of(request)
 
 
 @routes.post("/apply", responses=plain(404, 409, 412, *BODY))

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from vedette.api.bodies import JsonBody
 from vedette.api.requests import NAMED, Create, Instant, Pages, Plane
 from vedette.api.routes import BODY, many, one, plain, router
 from vedette.control.plane import ControlPlane
@@ -66,7 +67,7 @@ def list_entries(
 
 
 @routes.post("/audit", status_code=201, responses=one(*BODY, 409, ok=201))
-def write_entry(plane: Plane, body: NewEntry, write: Create) -> AuditEntry:
+def write_entry(plane: Plane, body: Annotated[NewEntry, Depends(JsonBody(NewEntry))], write: Create) -> AuditEntry:
     """Write an entry of your own into the record."""
     return write.give(
         lambda: plane.governance.audit_log(

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import Field
 
+from vedette.api.bodies import JsonBody
 from vedette.api.requests import NAMED, Act, Create, DomainId, Instant, Pages, Plane, Read, Write
 from vedette.api.routes import BODY, CHANGE, many, one, router
 from vedette.catalog.domain import Domain, DomainSpec
@@ -47,7 +48,7 @@ def list_domains(plane: Plane, pages: Pages, state: DomainState | None = None) -
 
 
 @routes.post("/domains", status_code=201, responses=one(409, *BODY, ok=201))
-def create_domain(plane: Plane, body: NewDomain, write: Create) -> Domain:
+def create_domain(plane: Plane, body: Annotated[NewDomain, Depends(JsonBody(NewDomain))], write: Create) -> Domain:
     """Create a domain; it serves nothing until it has a stable version."""
     return write.give(
         lambda: plane.domains.create(body.id, body, labels=body.labels, actor=write.actor, request_id=write.request_id),
@@ -63,7 +64,9 @@ def get_domain(plane: Plane, domain: DomainId, read: Read) -> Domain:
 
 
 @routes.put("/domains/{domain}", responses=one(*CHANGE, *BODY))
-def update_domain(plane: Plane, domain: DomainId, body: DomainChange, write: Write) -> Domain:
+def update_domain(
+    plane: Plane, domain: DomainId, body: Annotated[DomainChange, Depends(JsonBody(DomainChange))], write: Write
+) -> Domain:
     """Replace what a user says of a domain; an equal spec changes nothing."""
     return write.give(
         lambda: plane.domains.update(

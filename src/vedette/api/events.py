@@ -39,18 +39,37 @@ class StreamLimits:
 
 
 async def _begin(
-    last_event_id: Annotated[
-        str | None, Header(pattern="^[0-9]{1,15}$", description="The id of the last event seen.")
-    ] = None,
+    last_event_id: Annotated[str, Header(pattern="^[0-9]{0,15}$", description="The id of the last event seen.")] = "",
     after: Annotated[
         int | None, Query(ge=0, le=10**15, description="The same, for clients that cannot set headers.")
     ] = None,
 ) -> int | None:
-    return after if last_event_id is None else int(last_event_id)
+    return int(last_event_id) if last_event_id else after
 
 
 _Begin = Annotated[int | None, Depends(_begin)]
-_STREAM: Responses = {200: {"description": "Events.", "content": {EVENT_STREAM: {"schema": {"type": "string"}}}}}
+_STREAM: Responses = {
+    200: {
+        "description": "Events; the schema is that of one of them.",
+        "content": {
+            EVENT_STREAM: {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "string", "pattern": "^[0-9]+$"},
+                        "event": {"type": "string"},
+                        "data": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": {"$ref": "#/components/schemas/AuditEntry"},
+                        },
+                        "retry": {"type": "integer"},
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 @routes.get("/events", response_class=StreamingResponse, responses=plain() | _STREAM)

@@ -1,55 +1,96 @@
 """The OpenAPI document, where FastAPI's own needs a word more.
 
-It does not know the shape of our errors and of applied documents, which no route names as a type; and it writes default
-values with the names they have in Python.
+It does not know the shape of our errors, of the bodies that `bodies.JsonBody` reads, and of applied documents. It
+writes default values with the names they have in Python, lets parameters be null, which no URL can say, and does not
+require what tells the members of a union apart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from vedette.api.apply import MEDIA_TYPES, AnyDocument
+from vedette.api.bodies import JsonBody
 from vedette.api.problems import Problem
+from vedette.kernel.documents import adapter
 from vedette.kernel.records import camel
 
 _REF = "#/components/schemas/{model}"
+_APPLIED = "One document, or in YAML several with ``---`` between them."
 
 
-def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
+def described(app: FastAPI, routers: Iterable[APIRouter]) -> Callable[[], dict[str, Any]]:
     """Give the function that makes the document of ``app``, once."""
     plain = app.openapi
+    bodies = {
+        route.name: found
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and (found := _body_of(route))
+    }
     made: dict[str, Any] = {}
 
     def document() -> dict[str, Any]:
         if not made:
-            made.update(_completed(plain()))
+            made.update(_completed(plain(), bodies))
         return made
 
     return document
 
 
-def _completed(document: dict[str, Any]) -> dict[str, Any]:
+def _body_of(route: APIRoute) -> JsonBody[Any] | None:
+    return next((it.call for it in route.dependant.dependencies if isinstance(it.call, JsonBody)), None)
+
+
+def _completed(document: dict[str, Any], bodies: Mapping[str, JsonBody[Any]]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own errors, which never leave
         schemas.pop(name, None)
-    named, extra = TypeAdapter.json_schemas(
-        [("problem", "serialization", TypeAdapter(Problem)), ("document", "validation", TypeAdapter(AnyDocument))],
-        ref_template=_REF,
-    )
+    wanted: list[tuple[str, TypeAdapter[Any]]] = [
+        ("Problem", adapter(Problem)),
+        ("Document", TypeAdapter(AnyDocument)),
+        *((it.record.__name__, adapter(it.record)) for it in bodies.values()),
+    ]
+    named, extra = TypeAdapter.json_schemas([(name, "validation", shape) for name, shape in wanted], ref_template=_REF)
     schemas.update({name: schema for name, schema in extra["$defs"].items() if name not in schemas})
-    schemas["Document"] = named["document", "validation"]
-    for schema in schemas.values():
-        for field in schema.get("properties", {}).values():
-            if "default" in field:
-                field["default"] = _camel(field["default"])
-    document["paths"]["/api/v1/apply"]["post"]["requestBody"] = {
-        "required": True,
-        "description": "One document, or in YAML several with ``---`` between them.",
-        "content": {media: {"schema": {"$ref": _REF.format(model="Document")}} for media in MEDIA_TYPES},
-    }
+    schemas["Document"] = named["Document", "validation"]
+    for operation in (way for ways in document["paths"].values() for way in ways.values()):
+        name = operation["operationId"]
+        if name in bodies:
+            operation["requestBody"] = _taken(bodies[name].record.__name__, required=bodies[name].required)
+        elif name == "apply":
+            operation["requestBody"] = _taken("Document", required=True, media=MEDIA_TYPES, description=_APPLIED)
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = _never_null(parameter["schema"])
+    for schema in list(schemas.values()):
+        _refine(schema, schemas)
     return document
+
+
+def _taken(
+    model: str, *, required: bool, media: Iterable[str] = ("application/json",), description: str = ""
+) -> dict[str, Any]:
+    content = {each: {"schema": {"$ref": _REF.format(model=model)}} for each in media}
+    return {"required": required, "content": content} | ({"description": description} if description else {})
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**rest, **choices[0]} if len(choices) == 1 else schema
+
+
+def _refine(schema: dict[str, Any], schemas: Mapping[str, dict[str, Any]]) -> None:
+    for part in (schema, *schema.get("properties", {}).values()):
+        if "default" in part:
+            part["default"] = _camel(part["default"])
+        told = part.get("discriminator", {})
+        for reference in told.get("mapping", {}).values():
+            member = schemas[reference.rpartition("/")[2]]
+            member["required"] = sorted({*member.get("required", ()), told["propertyName"]})
 
 
 def _camel(value: Any) -> Any:  # noqa: ANN401 - JSON is whatever JSON is

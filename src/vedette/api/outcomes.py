@@ -9,9 +9,10 @@ import binascii
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import Field
 
+from vedette.api.bodies import JsonBody
 from vedette.api.requests import NAMED, DomainId, Instant, OutcomeId, Pages, Plane, Read
 from vedette.api.routes import BODY, many, one, plain, router
 from vedette.evidence.outcome import Feedback, Outcome
@@ -78,7 +79,7 @@ def get_outcome(plane: Plane, outcome: OutcomeId, read: Read) -> Outcome:
 
 
 @routes.post("/outcomes", responses=plain(404, 409, *BODY))
-def record_outcomes(plane: Plane, body: OutcomeBatch) -> Shipped:
+def record_outcomes(plane: Plane, body: Annotated[OutcomeBatch, Depends(JsonBody(OutcomeBatch))]) -> Shipped:
     """Record outcomes of answers that did not come through a gateway; each is counted once by its id."""
     for domain in {outcome.domain for outcome in body.items}:
         plane.domains.get(domain)
@@ -87,13 +88,15 @@ def record_outcomes(plane: Plane, body: OutcomeBatch) -> Shipped:
 
 
 @routes.post("/outcomes/feedback", responses=plain(*BODY))
-def judge_outcomes(plane: Plane, body: FeedbackBatch) -> FeedbackResult:
+def judge_outcomes(plane: Plane, body: Annotated[FeedbackBatch, Depends(JsonBody(FeedbackBatch))]) -> FeedbackResult:
     """Add late judgements to many outcomes; those of outcomes not here yet wait for them."""
     return plane.lake.feedback(body.items)
 
 
 @routes.post("/outcomes/{outcome}/feedback", responses=plain(*BODY))
-def judge_outcome(plane: Plane, outcome: OutcomeId, body: Judgement) -> FeedbackResult:
+def judge_outcome(
+    plane: Plane, outcome: OutcomeId, body: Annotated[Judgement, Depends(JsonBody(Judgement))]
+) -> FeedbackResult:
     """Add a late judgement to one outcome; it waits when the outcome is not here yet."""
     return plane.lake.feedback((Feedback(outcome_id=outcome, measures=body.measures),))
 

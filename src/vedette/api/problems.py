@@ -162,14 +162,11 @@ def _plain(details: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _invalid(request: Request, error: RequestValidationError) -> Response:
-    items = error.errors()
-    first = items[0]
-    if first["type"] == "json_invalid":
-        line, column = _position(str(error.body), first["loc"][-1])
-        said = f"malformed JSON: {first['ctx']['error']}"
-        return respond(request, MALFORMED, f"{line}:{column}: {said}", details={"line": line, "column": column})
-    errors = [{"at": _place(item["loc"]), "message": item["msg"].removeprefix("Value error, ")} for item in items]
-    missing = {item["loc"][-1] for item in items if item["type"] == "missing"}
+    errors = [
+        {"at": _place(item["loc"]), "message": item["msg"].removeprefix("Value error, "), "code": item["type"]}
+        for item in error.errors()
+    ]
+    missing = {item["loc"][-1] for item in error.errors() if item["type"] == "missing"}
     hint = "send X-Vedette-Actor: who does it, for the audit log" if "X-Vedette-Actor" in missing else ""
     sentence = "; ".join(f"{each['at']}: {each['message']}" for each in errors)
     return respond(request, KINDS[InvalidInput], sentence, hint=hint, details={"errors": errors})
@@ -179,16 +176,16 @@ def _place(path: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def _position(text: str, offset: int) -> tuple[int, int]:
-    before = text[:offset]
-    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
-
-
 def _allowed(request: Request) -> str:
     """Name every method of an address; the router itself names those of the first route it finds there."""
     paths = request.app.openapi()["paths"]
-    here = (ways for path, ways in paths.items() if compile_path(path)[0].fullmatch(request.url.path))
-    return ", ".join(sorted({method.upper() for ways in here for method in ways}))
+    here = request.url.path
+    found = next((path for path in sorted(paths, key=_is_pattern) if compile_path(path)[0].fullmatch(here)), None)
+    return ", ".join(sorted(method.upper() for method in paths.get(found, ())))
+
+
+def _is_pattern(path: str) -> bool:
+    return "{" in path
 
 
 def _sentence(request: Request, error: HTTPException) -> str:

@@ -175,16 +175,16 @@ Actor = Annotated[
     ),
 ]
 _IfMatch = Annotated[
-    str | None,
+    str,
     Header(
-        pattern=r'^(\*|(W/)?"[0-9]{1,9}")$',
+        pattern=r'^(|\*|(W/)?"[0-9]{1,9}")$',
         description="The ETag the change is meant for, or `*`; 412 when something changed it since.",
     ),
 ]
 _Key = Annotated[
-    str | None,
+    str,
     Header(
-        pattern=r"^[!-~]{1,200}$",
+        pattern=r"^[!-~]{0,200}$",
         description="A key of your own: the same request with the same key happens once and is answered alike.",
     ),
 ]
@@ -232,16 +232,14 @@ def _headers(value: object, location: str) -> dict[str, str]:
     return {"ETag": tag_of(value)} | ({"Location": location} if location else {})
 
 
-async def _write(
-    request: Request, response: Response, plane: Plane, actor: Actor, if_match: _IfMatch = None
-) -> Writing:
-    return await _writing(request, response, plane, actor, if_match, None)
+async def _write(request: Request, response: Response, plane: Plane, actor: Actor, if_match: _IfMatch = "") -> Writing:
+    return await _writing(request, response, plane, actor, if_match, "")
 
 
 async def _create(
-    request: Request, response: Response, plane: Plane, actor: Actor, idempotency_key: _Key = None
+    request: Request, response: Response, plane: Plane, actor: Actor, idempotency_key: _Key = ""
 ) -> Writing:
-    return await _writing(request, response, plane, actor, None, idempotency_key)
+    return await _writing(request, response, plane, actor, "", idempotency_key)
 
 
 async def _act(
@@ -249,20 +247,20 @@ async def _act(
     response: Response,
     plane: Plane,
     actor: Actor,
-    if_match: _IfMatch = None,
-    idempotency_key: _Key = None,
+    if_match: _IfMatch = "",
+    idempotency_key: _Key = "",
 ) -> Writing:
     return await _writing(request, response, plane, actor, if_match, idempotency_key)
 
 
 async def _writing(
-    request: Request, response: Response, plane: ControlPlane, actor: str, if_match: str | None, key: str | None
+    request: Request, response: Response, plane: ControlPlane, actor: str, if_match: str, key: str
 ) -> Writing:
     asked = {
         "method": request.method,
         "path": request.url.path,
         "query": request.url.query,
-        "ifMatch": if_match or "",
+        "ifMatch": if_match,
         "body": hashlib.sha256(await request.body()).hexdigest(),
     }
     return Writing(
@@ -270,8 +268,8 @@ async def _writing(
         response=response,
         actor=actor,
         request_id=request.state.request_id,
-        expected=None if if_match in {None, "*"} else int(str(if_match).removeprefix("W/").strip('"')),
-        key=key or "",
+        expected=None if if_match in {"", "*"} else int(if_match.removeprefix("W/").strip('"')),
+        key=key,
         fingerprint=digest(asked),
     )
 

@@ -2,12 +2,13 @@
 
 from typing import Annotated, TypedDict
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import Field
 
+from vedette.api.bodies import JsonBody
 from vedette.api.requests import NAMED, Act, Create, Pages, Plane, Read, RolloutRef, Writing
 from vedette.api.routes import BODY, CHANGE, Responses, many, one, plain, router
-from vedette.api.versions import Why
+from vedette.api.versions import Said, Why
 from vedette.control.insight import Analytics, Explanation
 from vedette.kernel.documents import Percent
 from vedette.kernel.records import record
@@ -79,7 +80,7 @@ def list_rollouts(
 @routes.post("/rollouts", status_code=201, responses=one(404, 409, *BODY, ok=201) | _DRY_RUN)
 def create_rollout(
     plane: Plane,
-    body: NewRollout,
+    body: Annotated[NewRollout, Depends(JsonBody(NewRollout))],
     write: Create,
     dry_run: Annotated[bool, Query(alias="dryRun", description="Check everything, write nothing.")] = False,  # noqa: FBT002 - a query
 ) -> StoredRollout:
@@ -100,7 +101,7 @@ def create_rollout(
 
 
 @routes.post("/rollouts/plan", responses=plain(404, 409, *BODY))
-def plan_rollout(plane: Plane, body: PlanRequest) -> RolloutPlan:
+def plan_rollout(plane: Plane, body: Annotated[PlanRequest, Depends(JsonBody(PlanRequest))]) -> RolloutPlan:
     """Say how long each step must last to see a given regression; nothing is written."""
     return plane.canary.plan(
         body.spec.domain,
@@ -150,57 +151,60 @@ def analyze_rollout(plane: Plane, rollout: RolloutRef) -> Analytics:
 
 
 @routes.post("/rollouts/{rollout}/replay", responses=plain(404, 409, *BODY))
-def replay_rollout(plane: Plane, rollout: RolloutRef, body: ReplayRequest | None = None) -> Replay:
+def replay_rollout(
+    plane: Plane, rollout: RolloutRef, body: Annotated[ReplayRequest, Depends(JsonBody(ReplayRequest, required=False))]
+) -> Replay:
     """Run the recorded evidence through a spec and say what would have happened; nothing is written."""
-    asked = body or ReplayRequest()
-    return plane.canary.replay(rollout, asked.spec, attempt=asked.attempt)
+    return plane.canary.replay(rollout, body.spec, attempt=body.attempt)
 
 
 @routes.post("/rollouts/{rollout}/pause", responses=one(*CHANGE, *BODY))
-def pause_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Why | None = None) -> StoredRollout:
+def pause_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Stand still until a person resumes; the evidence is judged on and may abort."""
-    return write.give(lambda: plane.canary.pause(rollout, why=_why(body), **_by(write)))
+    return write.give(lambda: plane.canary.pause(rollout, why=body.why, **_by(write)))
 
 
 @routes.post("/rollouts/{rollout}/resume", responses=one(*CHANGE, *BODY))
-def resume_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Why | None = None) -> StoredRollout:
+def resume_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Go on from a pause; a pause for a regression is overruled by this."""
-    return write.give(lambda: plane.canary.resume(rollout, why=_why(body), **_by(write)))
+    return write.give(lambda: plane.canary.resume(rollout, why=body.why, **_by(write)))
 
 
 @routes.post("/rollouts/{rollout}/abort", responses=one(*CHANGE, *BODY))
-def abort_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Why | None = None) -> StoredRollout:
+def abort_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Take the version back at once; nothing outranks this."""
-    return write.give(lambda: plane.canary.abort(rollout, why=_why(body), **_by(write)))
+    return write.give(lambda: plane.canary.abort(rollout, why=body.why, **_by(write)))
 
 
 @routes.post("/rollouts/{rollout}/retry", responses=one(*CHANGE, *BODY))
-def retry_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Why | None = None) -> StoredRollout:
+def retry_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Begin again at step 0 with new evidence."""
-    return write.give(lambda: plane.canary.retry(rollout, why=_why(body), **_by(write)))
+    return write.give(lambda: plane.canary.retry(rollout, why=body.why, **_by(write)))
 
 
 @routes.post("/rollouts/{rollout}/undo", responses=one(*CHANGE, *BODY))
-def undo_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Why | None = None) -> StoredRollout:
+def undo_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Return to the version that was stable before a promotion, at once."""
-    return write.give(lambda: plane.canary.undo(rollout, why=_why(body), **_by(write)))
+    return write.give(lambda: plane.canary.undo(rollout, why=body.why, **_by(write)))
 
 
 @routes.post("/rollouts/{rollout}/promote", responses=one(*CHANGE, *BODY))
-def promote_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Promotion | None = None) -> StoredRollout:
+def promote_rollout(
+    plane: Plane,
+    rollout: RolloutRef,
+    write: Act,
+    body: Annotated[Promotion, Depends(JsonBody(Promotion, required=False))],
+) -> StoredRollout:
     """Be done with this step; with ``full``, make the version stable at once."""
-    asked = body or Promotion()
-    return write.give(lambda: plane.canary.promote(rollout, full=asked.full, why=asked.why, **_by(write)))
+    return write.give(lambda: plane.canary.promote(rollout, full=body.full, why=body.why, **_by(write)))
 
 
 @routes.post("/rollouts/{rollout}/set-weight", responses=one(*CHANGE, *BODY))
-def set_rollout_weight(plane: Plane, rollout: RolloutRef, write: Act, body: Weight) -> StoredRollout:
+def set_rollout_weight(
+    plane: Plane, rollout: RolloutRef, write: Act, body: Annotated[Weight, Depends(JsonBody(Weight))]
+) -> StoredRollout:
     """Give the canary another weight now, in percent, up to that of its step."""
     return write.give(lambda: plane.canary.set_weight(rollout, body.weight, why=body.why, **_by(write)))
-
-
-def _why(body: Why | None) -> str:
-    return body.why if body else ""
 
 
 class _By(TypedDict):

@@ -1,12 +1,8 @@
-"""How the routes of the API are made: bodies that are JSON to the letter, and every answer declared."""
+"""How the routes of the API are made, and every answer they can give declared."""
 
-import json
-from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter
 
 from vedette.api.problems import DESCRIBED, MEDIA_TYPE
 
@@ -16,10 +12,9 @@ _TAG = {"ETag": {"description": "The revision of this thing.", "schema": {"type"
 _LINK = {"Link": {"description": "The next page.", "schema": {"type": "string"}}}
 
 
-def router(tag: str, *, json_only: bool = True) -> APIRouter:
+def router(tag: str) -> APIRouter:
     """Make the router of one noun, its routes grouped under ``tag``."""
-    dependencies = [Depends(_json_only)] if json_only else []
-    return APIRouter(prefix="/api/v1", tags=[tag], route_class=_Route, dependencies=dependencies)
+    return APIRouter(prefix="/api/v1", tags=[tag])
 
 
 def one(*errors: int, ok: int = 200) -> Responses:
@@ -47,40 +42,3 @@ BODY = (400, 413, 415)
 
 CHANGE = (404, 409, 412)
 """What can keep a change from a thing that is there."""
-
-
-class _Route(APIRoute):
-    """A route whose body is JSON to the letter."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Give the handler, which reads the stricter request."""
-        handler = super().get_route_handler()
-
-        async def strict(request: Request) -> Response:
-            return await handler(_Request(request.scope, request.receive))
-
-        return strict
-
-
-class _Request(Request):
-    async def json(self) -> Any:  # noqa: ANN401 - JSON is whatever JSON is
-        """Read the body: no NaN, no infinities."""
-        body = (await self.body()).decode()
-        return json.loads(body, parse_constant=_refuse, parse_float=_finite)
-
-
-def _refuse(text: str) -> NoReturn:
-    raise json.JSONDecodeError(f"{text} is no number of JSON's", text, 0)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if abs(number) != float("inf") else _refuse(text)
-
-
-async def _json_only(request: Request) -> None:
-    """Refuse a body that does not say it is JSON."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    is_json = media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
-    if not is_json and await request.body():
-        raise HTTPException(415, f"send application/json, not {media or 'a body without Content-Type'}")

@@ -1,14 +1,17 @@
 """The server itself: whether it lives, whether it can work, and what it is."""
 
+from importlib.metadata import version
 from typing import Literal
 
 from fastapi import APIRouter
 
-import vedette
 from vedette.api.requests import Plane
 from vedette.api.routes import plain, router
 from vedette.kernel.records import record
 from vedette.store.tables import SCHEMA
+
+VERSION = version("vedette")
+"""The version of vedette that runs here."""
 
 probes = APIRouter(tags=["system"])
 routes = router("system")
@@ -46,4 +49,4 @@ def ready(plane: Plane) -> Alive:
 @routes.get("/version", responses=plain())
 def get_version_of_server() -> About:
     """Say what answers here."""
-    return About(version=vedette.__version__, schema_version=SCHEMA)
+    return About(version=VERSION, schema_version=SCHEMA)

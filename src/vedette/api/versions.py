@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
+from fastapi import Depends
 from pydantic import Field
 
+from vedette.api.bodies import JsonBody
 from vedette.api.requests import NAMED, Create, DomainId, Pages, Plane, Read, VersionName
 from vedette.api.routes import BODY, CHANGE, many, one, router
 from vedette.catalog.version import ModelVersion, Tenure, VersionSpec
@@ -28,6 +30,10 @@ class Why:
     why: str = ""
 
 
+Said = Annotated[Why, Depends(JsonBody(Why, required=False))]
+"""The body of a verb: it may be left out."""
+
+
 @routes.get("/domains/{domain}/versions", responses=many(404))
 def list_versions(plane: Plane, domain: DomainId, pages: Pages) -> Page[ModelVersion]:
     """List a domain's versions, the newest first."""
@@ -35,7 +41,9 @@ def list_versions(plane: Plane, domain: DomainId, pages: Pages) -> Page[ModelVer
 
 
 @routes.post("/domains/{domain}/versions", status_code=201, responses=one(404, 409, *BODY, ok=201))
-def register_version(plane: Plane, domain: DomainId, body: NewVersion, write: Create) -> ModelVersion:
+def register_version(
+    plane: Plane, domain: DomainId, body: Annotated[NewVersion, Depends(JsonBody(NewVersion))], write: Create
+) -> ModelVersion:
     """Register a version, which never changes afterwards; an equal one that is there already is given back.
 
     A local artefact is read by the server, where it runs, and must be what its digest says.
@@ -54,12 +62,8 @@ def get_version(plane: Plane, domain: DomainId, version: VersionName, read: Read
 
 
 @routes.post("/domains/{domain}/versions/{version}/install", responses=one(*CHANGE, *BODY))
-def install_version(
-    plane: Plane, domain: DomainId, version: VersionName, write: Create, body: Why | None = None
-) -> Tenure:
+def install_version(plane: Plane, domain: DomainId, version: VersionName, write: Create, body: Said) -> Tenure:
     """Make a domain's first version stable at once; later ones earn it by a rollout."""
     return write.give(
-        lambda: plane.versions.install(
-            domain, version, actor=write.actor, why=body.why if body else "", request_id=write.request_id
-        )
+        lambda: plane.versions.install(domain, version, actor=write.actor, why=body.why, request_id=write.request_id)
     )

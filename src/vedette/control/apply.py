@@ -14,7 +14,7 @@ from vedette.catalog.version import VersionSpec
 from vedette.control.change import since
 from vedette.control.plane import ControlPlane
 from vedette.kernel.documents import KINDS, Document, dump, read_documents
-from vedette.kernel.errors import InvalidDocument, NotFound, VedetteError
+from vedette.kernel.errors import InvalidDocument, InvalidInput, NotFound, VedetteError
 from vedette.kernel.records import record
 from vedette.rollouts.spec import RolloutSpec
 from vedette.store.rollouts import StoredRollout
@@ -72,7 +72,10 @@ def apply_text(
     plane: ControlPlane, text: str, *, actor: str, source: str = "<text>", dry_run: bool = False, request_id: str = ""
 ) -> tuple[Applied, ...]:
     """Apply all documents of a YAML or JSON text; see `apply_documents`."""
-    return apply_documents(plane, read_documents(text, source), actor=actor, dry_run=dry_run, request_id=request_id)
+    documents = read_documents(text, source)
+    if not documents:
+        raise InvalidInput(f"there is no document in {source}", hint="see examples/domain.yaml for one")
+    return apply_documents(plane, documents, actor=actor, dry_run=dry_run, request_id=request_id)
 
 
 _Spec = DomainSpec | VersionDocument | RolloutSpec

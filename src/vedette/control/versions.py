@@ -1,5 +1,6 @@
 """Model versions: register them, see their history, and install a domain's very first stable one."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from vedette.connectors.local import LocalModel
 from vedette.control.change import Changes
 from vedette.control.traffic import Traffic
 from vedette.kernel.documents import dump
-from vedette.kernel.errors import Conflict, NotFound, Refused
+from vedette.kernel.errors import Conflict, Corrupt, NotFound, Refused
 from vedette.rollouts.machine import ACTIVE
 from vedette.store import domains, rollouts, versions
 from vedette.store.pages import Page
@@ -37,7 +38,7 @@ class Versions:
             Refused: the domain is not active.
         """
         if isinstance(spec.backend, LocalBackend):
-            LocalModel.load(Path(spec.backend.artefact), spec.backend.digest, spec.backend.format)
+            _try_out(spec.backend)
         with self._changes.reading() as connection:
             domain = domains.get(connection, domain_id)
             if spec.parent:
@@ -129,3 +130,14 @@ class Versions:
         if found is None:  # install_stable opened a tenure in this very transaction
             raise NotFound(f"nothing serves {domain_id!r}")
         return found
+
+
+def _try_out(backend: LocalBackend) -> None:
+    """Load an artefact; what is wrong with it is told apart from what is wrong with our own files by ``artefact``."""
+    if not os.path.isfile(backend.artefact):  # noqa: PTH113 - Path.is_file raises for names that are too long
+        raise NotFound(f"there is no file {backend.artefact!r}", hint="an artefact is read where the server runs")
+    try:
+        LocalModel.load(Path(backend.artefact), backend.digest, backend.format)
+    except Corrupt as error:
+        error.details = {**error.details, "artefact": backend.artefact}
+        raise
