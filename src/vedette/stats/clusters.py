@@ -66,10 +66,11 @@ def residual_estimate(
     between buckets. A difference of two such arms estimates the same effect as the plain one, with less noise.
 
     Args:
-        totals: as for `cluster_estimate`.
-        sizes: as for `cluster_estimate`.
-        history_totals: the same measure's sum before the rollout, over all traffic, shape (buckets,).
-        history_sizes: what it is divided by.
+        totals: as for `cluster_estimate`, over all buckets: 0 where this arm has none.
+        sizes: what they are divided by; 0 where this arm has none.
+        history_totals: the same measure's sums before the rollout, over all buckets and not only this arm's, so that
+            both arms share one level.
+        history_sizes: what those are divided by.
         pseudo_size: how much of the domain's past each bucket's own is mixed with.
 
     Raises:

@@ -57,7 +57,7 @@ def _prior() -> tuple[FloatArray, FloatArray]:
 
 _LOG_RATIO, _LOG_WEIGHT = _prior()
 _SMALLEST_RATIO, _LARGEST_RATIO = 1e-4, 1e4
-_BISECTIONS = 60
+_BISECTIONS = 45
 _PRIOR_BUCKETS = 30.0
 _LEAST_PSEUDO_REQUESTS = 20.0
 
