@@ -128,7 +128,7 @@ def test_a_lake_that_is_busy_for_too_long_is_unavailable(tmp_path):
     url = f"sqlite:///{tmp_path / 'outcomes.db'}"
     lake, other = Lake(url), Lake(url, patience=0.01)
     lake.migrate()
-    with lake._database.write(), pytest.raises(Unavailable):
+    with lake._database.writing(), pytest.raises(Unavailable):
         other.ship("first", [outcome()])
     assert other.ship("first", [outcome()]) == 1
     lake.close()
@@ -145,7 +145,7 @@ def test_a_lake_that_was_never_made_is_unavailable(lake_url):
 
 def test_the_lake_of_a_newer_vedette_is_left_alone(lake_url, lake):
     """A vedette that does not know the tables refuses them."""
-    with lake._database.write() as connection:
+    with lake._database.writing() as connection:
         connection.execute(lake._tables.version.update().values(version=2))
     older = Lake(lake_url)
     with pytest.raises(Refused, match="upgrade"):

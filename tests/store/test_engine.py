@@ -14,9 +14,11 @@ import pytest
 from sqlalchemy import Connection, event, make_url, text
 from tests.store.things import NOW, domain
 
+from vedette.database import engine
+from vedette.database.engine import sqlite_is_sound
 from vedette.kernel.errors import Conflict, Corrupt, InvalidInput, Refused, Unavailable
-from vedette.store import audit, domains, engine
-from vedette.store.engine import Store, sqlite_is_sound
+from vedette.store import audit, domains
+from vedette.store.engine import Store
 
 
 def _titles(store: Store) -> dict[str, str]:

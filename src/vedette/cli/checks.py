@@ -18,10 +18,11 @@ from vedette.catalog.backend import LocalBackend
 from vedette.cli.output import ago
 from vedette.control.plane import ControlPlane, open_plane
 from vedette.control.traffic import ALIVE
+from vedette.database.engine import sqlite_is_sound
 from vedette.kernel.errors import NotFound, VedetteError
 from vedette.kernel.records import record
 from vedette.store import audit, plans
-from vedette.store.engine import Store, schema_of, sqlite_is_sound
+from vedette.store.engine import Store, schema_of
 from vedette.store.tables import SCHEMA
 
 _EXTRAS = {
@@ -280,7 +281,9 @@ def _backends(plane: ControlPlane) -> Iterator[Check]:
         hint = "put the file back, or set the variable where the gateway runs"
         yield Check(name="backends", result="fail" if broken else "warn", message="; ".join(wrong), hint=hint)
     else:
-        yield Check(name="backends", result="ok", message=f"{len(serving)} domains serve; artefacts are as registered")
+        yield Check(
+            name="backends", result="ok", message=f"domains that serve: {len(serving)}; artefacts are as registered"
+        )
 
 
 def _artefact(backend: LocalBackend) -> Iterator[str]:

@@ -17,7 +17,7 @@ from vedette.kernel.errors import InvalidInput, NotFound
 from vedette.kernel.records import record
 from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import arm_of
-from vedette.lake.engine import Database
+from vedette.lake.engine import LakeDatabase
 from vedette.lake.rollups import HOUR, MINUTE, microseconds, moment
 from vedette.lake.tables import Tables
 
@@ -52,7 +52,7 @@ class LakeReader:
     """
 
     def __init__(self, url: str, *, patience: float = 10.0) -> None:
-        self._database = Database(url, patience)
+        self._database = LakeDatabase(url, patience=patience)
         self._tables = Tables.of(self._database.schema)
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class LakeReader:
         Raises:
             Unavailable: The database does not answer.
         """
-        with self._database.read() as connection:
+        with self._database.reading() as connection:
             cells = self._cells(connection, domain, canary, stable, plan_revisions)
             history = NOTHING
             if history_versions and history_since and history_until:
@@ -97,7 +97,7 @@ class LakeReader:
             .order_by(series.plan_revision, series.version)
         )
         counts: dict[int, dict[str, int]] = defaultdict(dict)
-        with self._database.read() as connection:
+        with self._database.reading() as connection:
             for revision, version, n in connection.execute(query):
                 counts[revision][version] = int(n)
         return dict(counts)
@@ -114,7 +114,7 @@ class LakeReader:
             )
             .order_by(sums.minute, series.version, series.measure, series.plan_revision)
         )
-        with self._database.read() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return tuple(
             Minute(at=moment(minute * MINUTE), version=version, measures=_by_measure(of_version))
@@ -128,7 +128,7 @@ class LakeReader:
             NotFound: It has not been shipped yet, was never recorded, or is older than outcomes are kept.
         """
         table = self._tables.outcomes
-        with self._database.read() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(table.select().where(table.c.id == outcome_id)).one_or_none()
         if row is None:
             raise NotFound(f"there is no outcome {outcome_id!r}", hint="it may not have been shipped yet")
@@ -159,7 +159,7 @@ class LakeReader:
             query = query.where(table.c.at < microseconds(until))
         if after:
             query = query.where(tuple_(table.c.at, table.c.id) < tuple_(*_read_cursor(after)))
-        with self._database.read() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query.limit(limit + 1)).all()
         items = rows[:limit]
         return OutcomePage(

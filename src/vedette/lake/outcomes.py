@@ -57,7 +57,7 @@ class Lake(LakeReader):
         for outcome in outcomes:
             check_outcome(outcome)
         tables = self._tables
-        with self._database.write() as connection:
+        with self._database.writing() as connection:
             if connection.scalar(select(tables.batches.c.id).where(tables.batches.c.id == batch_id)):
                 return 0
             insert_rows(connection, tables.batches, [(batch_id, _now())])
@@ -81,7 +81,7 @@ class Lake(LakeReader):
         table, deltas = self._tables.outcomes, Deltas()
         accepted, unknown = 0, dict[str, None]()
         judged: dict[str, dict[str, float]] = {}
-        with self._database.write() as connection:
+        with self._database.writing() as connection:
             query = table.select().where(table.c.id.in_({item.outcome_id for item in items}))
             outcomes = {row.id: outcome_of(row) for row in connection.execute(query)}
             for item in items:

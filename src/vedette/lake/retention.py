@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.records import record
-from vedette.lake.engine import Database
+from vedette.lake.engine import LakeDatabase
 from vedette.lake.rollups import HOUR, MINUTE, microseconds
 from vedette.lake.tables import Tables
 
@@ -33,7 +33,7 @@ class Retention:
             raise InvalidInput("sums must be kept for at least as long as outcomes are")
 
 
-def prune(database: Database, tables: Tables, now: datetime, retention: Retention) -> int:
+def prune(database: LakeDatabase, tables: Tables, now: datetime, retention: Retention) -> int:
     """Drop what is older than it is kept; gives how many outcomes that were.
 
     Outcomes of a batch that ships so late that they are past their time already are counted, once, as batches are
@@ -43,7 +43,7 @@ def prune(database: Database, tables: Tables, now: datetime, retention: Retentio
     hour = microseconds(now - retention.bucket_sums) // HOUR
     minute = microseconds(now - retention.minute_sums) // MINUTE
     cells, series, sums, pending = tables.cells, tables.series, tables.minute_sums, tables.pending_feedback
-    with database.write() as connection:
+    with database.writing() as connection:
         connection.execute(delete(cells).where(cells.c.hour < hour))
         # Series are named so that each is sought by its key, instead of reading all rows.
         connection.execute(delete(sums).where(sums.c.series.in_(select(series.c.id)), sums.c.minute < minute))
@@ -53,26 +53,26 @@ def prune(database: Database, tables: Tables, now: datetime, retention: Retentio
     return dropped
 
 
-def erase(database: Database, tables: Tables, domain: str) -> None:
+def erase(database: LakeDatabase, tables: Tables, domain: str) -> None:
     """Drop everything about a domain."""
     series = tables.series
-    with database.write() as connection:
+    with database.writing() as connection:
         of_domain = select(series.c.id).where(series.c.domain == domain)
         connection.execute(delete(tables.minute_sums).where(tables.minute_sums.c.series.in_(of_domain)))
         for table in (series, tables.cells, tables.outcomes):
             connection.execute(delete(table).where(table.c.domain == domain))
 
 
-def _drop_outcomes(database: Database, tables: Tables, before: int) -> int:
+def _drop_outcomes(database: LakeDatabase, tables: Tables, before: int) -> int:
     outcomes = tables.outcomes
-    with database.read() as connection:
+    with database.reading() as connection:
         domains = connection.scalars(select(tables.series.c.domain).distinct()).all()
     dropped = 0
     for domain in domains:
         old = select(outcomes.c.id).where(outcomes.c.domain == domain, outcomes.c.at < before).limit(_SLICE)
         slice_size = _SLICE
         while slice_size == _SLICE:
-            with database.write() as connection:
+            with database.writing() as connection:
                 slice_size = connection.execute(delete(outcomes).where(outcomes.c.id.in_(old))).rowcount
             dropped += slice_size
     return dropped

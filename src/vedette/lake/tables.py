@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateSchema
 
 from vedette.kernel.errors import Refused
-from vedette.lake.engine import Database
+from vedette.lake.engine import LakeDatabase
 
 SCHEMA_VERSION = 1
 
@@ -121,13 +121,13 @@ class Tables:
         )
 
 
-def migrate(database: Database, tables: Tables) -> None:
+def migrate(database: LakeDatabase, tables: Tables) -> None:
     """Create what is missing; safe to run by many processes at once, and again.
 
     Raises:
         Refused: A newer vedette has been here, and its tables are not ours to touch.
     """
-    with database.write() as connection:
+    with database.writing() as connection:
         if database.schema:
             connection.execute(CreateSchema(database.schema, if_not_exists=True))
         tables.metadata.create_all(connection)

@@ -7,10 +7,10 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from vedette.catalog.domain import Domain
 from vedette.catalog.lifecycle import DomainState
+from vedette.database.failures import constrained
 from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Conflict, InvalidInput, NotFound, StaleRevision
 from vedette.kernel.records import record
-from vedette.store.failures import constrained
 from vedette.store.pages import Page, page_of
 from vedette.store.tables import ACTIVE, canary_deployments, domain_revisions, domains, version_tenures
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
+from vedette.database.failures import constrained
 from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import NotFound, StaleRevision
 from vedette.kernel.records import record
 from vedette.routing.plan import TrafficPlan
-from vedette.store.failures import constrained
 from vedette.store.pages import Page, page_of
 from vedette.store.tables import counters, plan_confirmations, routers, traffic_plans
 from vedette.store.upsert import upsert

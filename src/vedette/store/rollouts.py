@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
+from vedette.database.failures import constrained
 from vedette.governance.audit import plain
 from vedette.kernel.decision import Decision
 from vedette.kernel.documents import dump, load
@@ -13,7 +14,6 @@ from vedette.kernel.errors import Conflict, NotFound, StaleRevision
 from vedette.kernel.records import evolve, record
 from vedette.rollouts.machine import ACTIVE, Phase, RolloutStatus
 from vedette.rollouts.spec import RolloutSpec
-from vedette.store.failures import constrained
 from vedette.store.leases import Lease, fence
 from vedette.store.pages import Page, page_of
 from vedette.store.tables import canary_deployments, rollout_decisions, rollout_looks, rollout_spec_revisions

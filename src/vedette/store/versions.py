@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from vedette.catalog.version import Alias, ModelVersion, Tenure, VersionSpec
+from vedette.database.failures import constrained
 from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Conflict, NotFound
-from vedette.store.failures import constrained
 from vedette.store.pages import Page, page_of
 from vedette.store.tables import model_versions, version_aliases, version_tenures
 from vedette.store.upsert import upsert

@@ -1,0 +1,177 @@
+"""A database by its URL: SQLite in one file, or PostgreSQL; transactions that fail in plain words.
+
+SQLite runs in WAL mode with ``synchronous=FULL`` and every writing transaction begins with ``BEGIN IMMEDIATE``, so a
+writer never fails half-way because another one was faster. One process that is stopped inside a transaction keeps all
+others from writing, as long as it stands: for several replicas use PostgreSQL, whose server cuts such a one off.
+PostgreSQL runs in READ COMMITTED; what must not race is guarded by revisions, row locks and unique indexes.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from vedette.database.failures import translated
+from vedette.kernel.errors import InvalidInput, Unavailable
+
+_POSTGRES_NEEDED = 14
+PATIENCE = 10.0
+"""Seconds a write waits for another one, unless told otherwise."""
+
+
+class Database:
+    """The database behind a URL (``sqlite:///folder/file.db`` or ``postgresql://user@host/name``).
+
+    Making one opens nothing but checks that the driver is there and sound; the first transaction connects.
+
+    Args:
+        url: where the database is.
+        patience: seconds a write waits for another one before it gives up.
+        what: what it is called when it fails.
+        file: what its SQLite file is usually called, for hints.
+        options: more for SQLAlchemy's `create_engine`.
+
+    Raises:
+        InvalidInput: the URL names no database this code speaks to.
+        Unavailable: the driver is missing, or the SQLite linked here is one that can damage its files.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience: float,
+        what: str,
+        file: str,
+        **options: Any,  # noqa: ANN401 - `create_engine` says what they are
+    ) -> None:
+        self.url = _parsed(url, what, file)
+        self.where = f"{what} {self.url.render_as_string(hide_password=True)}"
+        make = _sqlite if self.is_sqlite else _postgres
+        self._writing = make(self.url, patience, options)
+        self._reading = self._writing.execution_options(
+            vedette_reading=True,
+            **({} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}),
+        )
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a SQLite file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a writing transaction: committed when the block ends, undone when it raises.
+
+        Raises:
+            Unavailable: the database does not answer, is full, read-only or locked for too long.
+            Conflict: it clashed with another transaction; nothing was written and the caller may try again.
+        """
+        with translated(self.where), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that sees one moment of the database and can write nothing.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with translated(self.where), self._reading.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections; it can still be used, and opens new ones."""
+        self._writing.dispose()
+
+
+def sqlite_is_sound(version: tuple[int, int, int]) -> bool:
+    """Say whether a SQLite is free of the bug that can damage a WAL database several processes use.
+
+    Fixed in 3.51.3, and in 3.50.7 and 3.44.6 of the older lines (https://sqlite.org/wal.html#walresetbug).
+    """
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+def _sqlite_driver() -> ModuleType:
+    found = []
+    for name in ("pysqlite3.dbapi2", "sqlite3"):
+        try:
+            driver = importlib.import_module(name)
+        except ImportError:
+            continue
+        if sqlite_is_sound(driver.sqlite_version_info):
+            return driver
+        found.append(driver.sqlite_version)
+    raise Unavailable(
+        f"SQLite {' and '.join(found)} can damage a database that several processes write",
+        hint="pip install pysqlite3 (it brings a newer SQLite), or use a postgresql:// URL",
+    )
+
+
+def _parsed(url: str, what: str, file: str) -> URL:
+    spoken = f"write sqlite:///folder/{file} or postgresql://user:password@host:5432/name"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidInput("that is no database URL", hint=spoken) from error
+    if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
+        if not parsed.database or parsed.database == ":memory:":
+            raise InvalidInput(f"the {what} needs a file", hint=spoken)
+        return parsed.set(drivername="sqlite+pysqlite")
+    if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidInput(f"{parsed.drivername!r} is no database vedette speaks to", hint=spoken)
+
+
+def _sqlite(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
+    driver = _sqlite_driver()
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot make the folder {folder}: {error.strerror}", hint="choose another one") from error
+    engine = create_engine(url, module=driver, pool_timeout=patience, connect_args={"timeout": patience}, **options)
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
+        connection.isolation_level = None  # the driver begins nothing by itself
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("vedette_reading", False)
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
+    # A replica stopped inside a transaction is cut off before those who wait for it lose their patience.
+    limits = {"lock_timeout": patience, "idle_in_transaction_session_timeout": 0.8 * patience}
+    settings = " ".join(f"-c {name}={round(1000 * seconds)}" for name, seconds in limits.items())
+    arguments: dict[str, object] = {"connect_timeout": max(2, round(patience)), "application_name": "vedette"}
+    if "options" not in url.query:
+        arguments["options"] = settings
+    try:
+        engine = create_engine(url, pool_timeout=patience, pool_pre_ping=True, connect_args=arguments, **options)
+    except ImportError as error:
+        raise Unavailable("the PostgreSQL driver is not installed", hint="pip install 'vedette[postgres]'") from error
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
+        version = connection.info.server_version
+        if version < _POSTGRES_NEEDED * 10_000:
+            raise Unavailable(
+                f"PostgreSQL {version // 10_000} is too old",
+                hint=f"vedette needs PostgreSQL {_POSTGRES_NEEDED} or newer",
+            )
+
+    return engine
