@@ -8,12 +8,9 @@ from hypothesis import strategies as st
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.rate_ratio import (
-    estimate_dispersion,
-    expected_share,
     log_e_non_inferiority,
     log_e_regression,
     p_value,
-    past_rate,
     ratio_interval,
 )
 
@@ -186,58 +183,3 @@ def test_a_tolerance_of_minus_one_is_refused():
     """A rate ratio of zero or below cannot be a null hypothesis."""
     with pytest.raises(InvalidInput):
         log_e_regression([1], [2], [0.1], tolerance=-1.0)
-
-
-def test_without_a_history_the_expected_share_is_that_of_the_requests():
-    """No past says nothing of any bucket, so each request counts the same; no requests give no share."""
-    none = np.zeros(3)
-    assert expected_share([10, 0, 0], [0, 20, 10], none, none) == pytest.approx(0.25)
-    assert expected_share(none, none, none, none) == 0.0
-
-
-def test_the_expected_share_follows_the_buckets_rates():
-    """A tenant that fails ten times as often takes its weight of bad events with it."""
-    share = expected_share([1000, 0], [0, 1000], [1e7, 1e7], [1e6, 1e5])
-    assert share == pytest.approx(10 / 11, rel=1e-3)
-
-
-def test_buckets_that_do_not_differ_get_the_domains_rate():
-    """Differences no larger than chance are taken for chance; large ones are kept once there is data enough."""
-    generator = np.random.default_rng(11)
-    requests = np.full(200, 500.0)
-    alike = past_rate(requests, generator.binomial(500, 0.01, 200))
-    assert alike.std() < 0.1 * alike.mean()
-    rates = generator.beta(0.1, 19.9, 200)
-    own = past_rate(requests * 100, generator.binomial(50_000, rates))
-    assert np.abs(own - rates).max() < 0.01
-
-
-@given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0.0, 1.0)), min_size=1, max_size=8))
-def test_a_past_rate_is_always_a_rate_above_zero(buckets):
-    """Whatever the counts, each bucket's rate lies strictly above 0 and at most at 1."""
-    requests = np.array([n for n, _ in buckets], dtype=float)
-    bad = np.floor(requests * np.array([part for _, part in buckets]))
-    rate = past_rate(requests, bad)
-    assert np.all((rate > 0.0) & (rate <= 1.0))
-
-
-def test_dispersion_is_one_for_independent_events_and_grows_with_bursts():
-    """Poisson buckets have dispersion near 1; buckets whose minutes burst have more."""
-    generator = np.random.default_rng(12)
-    expected = np.full((200, 100), 20.0)
-    independent = estimate_dispersion(generator.poisson(expected), expected)
-    bursts = estimate_dispersion(generator.poisson(expected * generator.gamma(2.0, 0.5, expected.shape)), expected)
-    assert 1.0 <= independent.mean() < 1.1
-    assert bursts.mean() > 5.0
-
-
-def test_a_bad_day_of_the_whole_domain_is_no_dispersion():
-    """A factor common to all buckets is taken out before what is left counts as dispersion."""
-    expected = np.linspace(5.0, 50.0, 40)
-    assert estimate_dispersion(7.0 * expected, expected) == 1.0
-
-
-def test_dispersion_without_data_is_what_it_is_known_to_be_at_least():
-    """No bucket, or no bad event, leaves the given floor."""
-    assert estimate_dispersion(np.zeros(4), np.zeros(4), least=1.5) == 1.5
-    assert estimate_dispersion(np.zeros(4), np.ones(4)) == 1.0

@@ -5,6 +5,10 @@ a tenant resembles itself. Given the total of bad events, those on the canary ar
 with ρ the canary's share of what the buckets' own past rates lead one to expect, whatever the mix of tenants. What this
 does not know, the *dispersion* covers: bursts inside a tenant and tenants that drift, seen in the stable arm, which the
 release does not touch; and histories that are short.
+
+References:
+    McCullagh & Nelder (1989), Generalized linear models, 2nd ed., §4.5 and §6.2 (dispersion).
+    Kleinman (1973), Proportions with extraneous variance, JASA 68 (how much buckets differ beyond chance).
 """
 
 from dataclasses import dataclass
@@ -13,9 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vedette.evidence.summary import FloatArray
-from vedette.stats.rate_ratio import estimate_dispersion, past_rate, pseudo_requests_of, quotient
 
 _LEAST_HISTORY = 20.0
+_LEAST_PSEUDO_REQUESTS = 20.0
+_PRIOR_BUCKETS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def against_history(
     for cell in range(canary_n.shape[-2]):
         c, y, s, z = (x[..., cell, :] for x in (canary_n, canary_y, stable_n, stable_y))
         known = past_n >= _LEAST_HISTORY
-        kappa = pseudo_requests_of(past_n, past_y)
+        kappa = _pseudo_requests(past_n, past_y)
         rate = past_rate(past_n, past_y, pseudo_requests=kappa)
         seen, due = (z * known).sum(axis=-1), (s * rate * known).sum(axis=-1)
         level = ((seen + 0.5) / (due + 0.5))[..., None]
@@ -86,14 +91,87 @@ def against_history(
         expected = expected + s * rate * known * level
         exposed = exposed + c * known * level
         owed = owed + c * rate * known * level
-        noise = quotient((owed * exposed / (past_n + kappa)).sum(axis=-1), owed.sum(axis=-1), otherwise=0.0)
+        noise = _quotient((owed * exposed / (past_n + kappa)).sum(axis=-1), owed.sum(axis=-1), otherwise=0.0)
         past_n, past_y = past_n + s * level, past_y + z
     bad_canary, due_canary = (np.stack(x, axis=-1) for x in zip(*on_canary, strict=True))
     bad_stable, due_stable = (np.stack(x, axis=-1) for x in zip(*on_stable, strict=True))
     return HistoryCells(
         bad_canary=bad_canary,
         bad_total=bad_canary + bad_stable,
-        expected_share=quotient(due_canary, due_canary + due_stable, otherwise=0.0),
+        expected_share=_quotient(due_canary, due_canary + due_stable, otherwise=0.0),
         dispersion=estimate_dispersion(observed, expected, least=1.0 + noise),
-        covered=quotient(np.sum(covered, axis=0), canary_n.sum(axis=(-2, -1)), otherwise=0.0),
+        covered=_quotient(np.sum(covered, axis=0), canary_n.sum(axis=(-2, -1)), otherwise=0.0),
     )
+
+
+def past_rate(
+    history_requests: ArrayLike, history_bad: ArrayLike, *, pseudo_requests: ArrayLike | None = None
+) -> FloatArray:
+    """Each bucket's bad-event rate before the rollout, shrunk towards the domain's; always above 0.
+
+    A bucket's own rate weighs n / (n + κ) after n requests. κ, the `pseudo_requests`, follows from how much the buckets
+    differ beyond chance unless given: where they do not differ, all get the domain's rate. Half a bad event in one more
+    request keeps that rate above 0. Shape (..., buckets) in and out.
+    """
+    requests = np.asarray(history_requests, dtype=np.float64)
+    bad = np.asarray(history_bad, dtype=np.float64)
+    kappa = _pseudo_requests(requests, bad) if pseudo_requests is None else np.asarray(pseudo_requests)
+    domain = _domain_rate(requests, bad)
+    rate: FloatArray = domain + requests / (requests + kappa) * (_quotient(bad, requests, otherwise=0.0) - domain)
+    return rate
+
+
+def estimate_dispersion(bad: ArrayLike, expected: ArrayLike, *, least: ArrayLike = 1.0) -> FloatArray:
+    """How much more bucket counts vary than independent events would: variance over mean, at least `least`.
+
+    Give it the *stable* arm, which the release under test does not touch. Buckets weigh by what they are expected to
+    hold, as they do in the arm's total; a change common to all buckets (the domain's bad day) is taken out first. With
+    few effective buckets the ratio is noisy, so it is averaged with thirty buckets' worth of `least`.
+
+    Args:
+        bad: bad events per bucket so far, shape (..., buckets).
+        expected: expected bad events per bucket up to a common factor, same shape: requests times `past_rate`.
+        least: what it is known to be at least, shape (...).
+
+    Returns:
+        Shape (...); `least` where there is nothing to estimate from.
+    """
+    observed, weight = np.broadcast_arrays(np.asarray(bad, dtype=np.float64), np.asarray(expected, dtype=np.float64))
+    floor = np.asarray(least, dtype=np.float64)
+    part = _quotient(weight, weight.sum(axis=-1, keepdims=True), otherwise=0.0)
+    concentration = (part**2).sum(axis=-1)
+    seen = observed.sum(axis=-1)
+    residual = ((observed - seen[..., None] * part) ** 2).sum(axis=-1)
+    ratio = _quotient(residual, seen * (1.0 - concentration), otherwise=1.0)
+    buckets = _quotient(np.ones_like(concentration), concentration, otherwise=0.0)
+    return np.maximum((buckets * ratio + _PRIOR_BUCKETS * floor) / (buckets + _PRIOR_BUCKETS), floor)
+
+
+def _domain_rate(requests: FloatArray, bad: FloatArray) -> FloatArray:
+    rate: FloatArray = (bad.sum(axis=-1, keepdims=True) + 0.5) / (requests.sum(axis=-1, keepdims=True) + 1.0)
+    return rate
+
+
+def _pseudo_requests(requests: FloatArray, bad: FloatArray) -> FloatArray:
+    """How many requests at the domain's rate a bucket's own history is worth mixing with, shape (..., 1).
+
+    Method of moments for beta-binomial counts (Kleinman 1973): infinite where buckets do not differ.
+    """
+    n = requests.sum(axis=-1, keepdims=True)
+    domain = _domain_rate(requests, bad)
+    within = domain * (1.0 - domain)
+    differences = (requests * (_quotient(bad, requests, otherwise=0.0) - domain) ** 2).sum(axis=-1, keepdims=True)
+    by_chance = ((requests > 0.0).sum(axis=-1, keepdims=True) - 1.0) * within
+    spread = _quotient(
+        differences - by_chance,
+        n - _quotient((requests**2).sum(axis=-1, keepdims=True), n, otherwise=0.0),
+        otherwise=0.0,
+    )
+    return np.maximum(_quotient(within, spread, otherwise=np.inf), _LEAST_PSEUDO_REQUESTS)
+
+
+def _quotient(numerator: FloatArray, denominator: FloatArray, *, otherwise: float) -> FloatArray:
+    """Divide; `otherwise` where the denominator is not above 0."""
+    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
+    ratio: FloatArray = np.divide(numerator, denominator, out=np.full(shape, otherwise), where=denominator > 0.0)
+    return ratio

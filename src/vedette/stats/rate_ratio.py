@@ -15,8 +15,8 @@ and n_s requests multiplies a term of E, in expectation, by ::
 
 The exponent is zero at r = r₀ when ρ = n_c / (n_c + n_s), and below zero for a smaller r because k b > 1. So E is a
 test supermartingale at every p, rare events or not, and E ever reaches 1/α with probability α at most (Ville 1939).
-Where units differ, with rates μ_b known from their own history, it holds for ρ = Σ_canary n_b μ_b / Σ n_b μ_b, see
-`expected_share`. For k < 1 all signs turn, and E is evidence that the canary is *better* than r₀.
+Where units differ, with rates μ_b known from their own history, it holds for ρ = Σ_canary n_b μ_b / Σ n_b μ_b: see
+`own_history`. For k < 1 all signs turn, and E is evidence that the canary is *better* than r₀.
 
 **Totals so far.** The open cell enters with its totals so far, and E is taken anew from all cells at each look. By
 concavity of the logarithm that is no more than the product over the cell's minutes, if ρ weighs the minutes as the bad
@@ -28,7 +28,6 @@ References:
     Lindon & Malek (2022), Anytime-valid inference for multinomial count data, NeurIPS 35.
     Howard, Ramdas, McAuliffe & Sekhon (2021), Time-uniform, nonparametric, nonasymptotic confidence sequences,
     Ann. Statist. 49.
-    McCullagh & Nelder (1989), Generalized linear models, 2nd ed., §4.5 and §6.2 (dispersion).
 """
 
 from collections.abc import Callable
@@ -58,8 +57,6 @@ def _prior() -> tuple[FloatArray, FloatArray]:
 _LOG_RATIO, _LOG_WEIGHT = _prior()
 _SMALLEST_RATIO, _LARGEST_RATIO = 1e-4, 1e4
 _BISECTIONS = 45
-_PRIOR_BUCKETS = 30.0
-_LEAST_PSEUDO_REQUESTS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def log_e_regression(
         bad_canary: bad events on the canary, shape (..., cells).
         bad_total: bad events on both arms, same shape.
         expected_share: the canary's share of bad events if it were as good as stable, same shape: its realised share of
-            the requests when units are alike, else `expected_share`.
+            the requests when units are alike, else that of `own_history.against_history`.
         tolerance: the relative degradation the rollout accepts, ≥ 0 for a guardrail.
         dispersion: variance of the counts over their mean, ≥ 1; it divides the log likelihood ratios. Broadcasts.
 
@@ -150,95 +147,6 @@ def ratio_interval(
     )
 
 
-def expected_share(
-    canary_requests: ArrayLike, stable_requests: ArrayLike, history_requests: ArrayLike, history_bad: ArrayLike
-) -> FloatArray:
-    """The share of bad events the canary would have if nothing changed, from each bucket's own history.
-
-    Arms made of whole tenants differ before anything is deployed, so their share of the requests says little about
-    their share of the bad events. Here each bucket counts with its `past_rate`.
-
-    Args:
-        canary_requests: requests per bucket on the canary, shape (..., buckets).
-        stable_requests: requests per bucket on stable, same shape.
-        history_requests: requests per bucket before the cell began, broadcasting to the same shape.
-        history_bad: bad events among those.
-
-    Returns:
-        Shape (...). Without any history it is the canary's share of the requests; without requests it is 0.
-    """
-    rate = past_rate(history_requests, history_bad)
-    canary = (np.asarray(canary_requests) * rate).sum(axis=-1)
-    total = canary + (np.asarray(stable_requests) * rate).sum(axis=-1)
-    return quotient(canary, total, otherwise=0.0)
-
-
-def past_rate(
-    history_requests: ArrayLike, history_bad: ArrayLike, *, pseudo_requests: ArrayLike | None = None
-) -> FloatArray:
-    """Each bucket's bad-event rate before the rollout, shrunk towards the domain's; always above 0.
-
-    A bucket's own rate weighs n / (n + κ) after n requests. κ, the `pseudo_requests`, follows from how much the buckets
-    differ beyond chance unless given: where they do not differ, all get the domain's rate. Half a bad event in one more
-    request keeps that rate above 0. Shape (..., buckets) in and out.
-    """
-    requests = np.asarray(history_requests, dtype=np.float64)
-    bad = np.asarray(history_bad, dtype=np.float64)
-    kappa = pseudo_requests_of(requests, bad) if pseudo_requests is None else np.asarray(pseudo_requests)
-    domain = _domain_rate(requests, bad)
-    rate: FloatArray = domain + requests / (requests + kappa) * (quotient(bad, requests, otherwise=0.0) - domain)
-    return rate
-
-
-def estimate_dispersion(bad: ArrayLike, expected: ArrayLike, *, least: ArrayLike = 1.0) -> FloatArray:
-    """How much more bucket counts vary than independent events would: variance over mean, at least `least`.
-
-    Give it the *stable* arm, which the release under test does not touch. Buckets weigh by what they are expected to
-    hold, as they do in the arm's total; a change common to all buckets (the domain's bad day) is taken out first. With
-    few effective buckets the ratio is noisy, so it is averaged with thirty buckets' worth of `least`.
-
-    Args:
-        bad: bad events per bucket so far, shape (..., buckets).
-        expected: expected bad events per bucket up to a common factor, same shape: requests times `past_rate`.
-        least: what it is known to be at least, shape (...).
-
-    Returns:
-        Shape (...); `least` where there is nothing to estimate from.
-    """
-    observed, weight = np.broadcast_arrays(np.asarray(bad, dtype=np.float64), np.asarray(expected, dtype=np.float64))
-    floor = np.asarray(least, dtype=np.float64)
-    part = quotient(weight, weight.sum(axis=-1, keepdims=True), otherwise=0.0)
-    concentration = (part**2).sum(axis=-1)
-    seen = observed.sum(axis=-1)
-    residual = ((observed - seen[..., None] * part) ** 2).sum(axis=-1)
-    ratio = quotient(residual, seen * (1.0 - concentration), otherwise=1.0)
-    buckets = quotient(np.ones_like(concentration), concentration, otherwise=0.0)
-    return np.maximum((buckets * ratio + _PRIOR_BUCKETS * floor) / (buckets + _PRIOR_BUCKETS), floor)
-
-
-def _domain_rate(requests: FloatArray, bad: FloatArray) -> FloatArray:
-    rate: FloatArray = (bad.sum(axis=-1, keepdims=True) + 0.5) / (requests.sum(axis=-1, keepdims=True) + 1.0)
-    return rate
-
-
-def pseudo_requests_of(requests: FloatArray, bad: FloatArray) -> FloatArray:
-    """How many requests at the domain's rate a bucket's own history is worth mixing with, shape (..., 1).
-
-    Method of moments for beta-binomial counts (Kleinman 1973, JASA 68): infinite where buckets do not differ.
-    """
-    n = requests.sum(axis=-1, keepdims=True)
-    domain = _domain_rate(requests, bad)
-    within = domain * (1.0 - domain)
-    differences = (requests * (quotient(bad, requests, otherwise=0.0) - domain) ** 2).sum(axis=-1, keepdims=True)
-    by_chance = ((requests > 0.0).sum(axis=-1, keepdims=True) - 1.0) * within
-    spread = quotient(
-        differences - by_chance,
-        n - quotient((requests**2).sum(axis=-1, keepdims=True), n, otherwise=0.0),
-        otherwise=0.0,
-    )
-    return np.maximum(quotient(within, spread, otherwise=np.inf), _LEAST_PSEUDO_REQUESTS)
-
-
 @dataclass(frozen=True, slots=True)
 class _Cells:
     """Checked counts of shape (..., cells) and the processes over them."""
@@ -282,13 +190,6 @@ class _Cells:
         weighted = self.share * ratio[..., None]
         held: FloatArray = (self.total * weighted / (weighted + 1.0 - self.share)).sum(axis=-1)
         return held
-
-
-def quotient(numerator: FloatArray, denominator: FloatArray, *, otherwise: float) -> FloatArray:
-    """Divide; `otherwise` where the denominator is not above 0."""
-    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
-    ratio: FloatArray = np.divide(numerator, denominator, out=np.full(shape, otherwise), where=denominator > 0.0)
-    return ratio
 
 
 def _null_ratio(tolerance: float) -> float:
