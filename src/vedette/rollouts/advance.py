@@ -144,7 +144,9 @@ def _paused(seen: _Seen) -> _Found:
         return None
     well_again = seen.look.readable and seen.look.stable_healthy
     if not well_again or any(pause.reason is not PauseReason.STABLE_UNAVAILABLE for pause in pauses):
-        reasons = tuple(reason(_CODES.get(pause.reason, pause.reason), "paused: " + pause.reason) for pause in pauses)
+        reasons = tuple(
+            reason(_CODES.get(pause.reason, pause.reason.value), f"paused: {pause.reason}") for pause in pauses
+        )
         return seen.status, Decision(action=Action.HOLD, reasons=reasons)
     changed = evolve(seen.status, phase=follow(Phase.PAUSED, Event.RESUME), pauses=())
     why = reason("stable-available", "stable can take the traffic again")
