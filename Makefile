@@ -1,0 +1,65 @@
+# vedette on a fresh machine: Python 3.11 or newer and make are all it takes. `make help` says what there is.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml README.md LICENSE $(shell find src -type f ! -path '*/__pycache__/*' ! -name '.*')
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench clean
+
+help: ## what there is to make
+	@echo 'vedette: new model versions earn their traffic; bad ones are taken back.'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@echo
+	@echo '  PYTHON=python3.12 takes another Python; ARGS="--serve --seed 7" goes to the demo, the tests or the benchmark.'
+
+demo: $(VENV)/demo.stamp ## watch versions be promoted and taken back on real data; ARGS=--serve leaves it up
+	@$(BIN)/vedette demo $(ARGS)
+
+test: $(VENV)/test.stamp ## lint, types, layers, and every test against the installed wheel
+	@echo '· ruff' && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@echo '· mypy' && $(BIN)/mypy
+	@echo '· layers' && $(BIN)/lint-imports
+	@echo '· pytest' && $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+bench: $(VENV)/test.stamp ## our rule of rolling back beside the rules of others
+	@$(BIN)/python bench/rollouts.py $(ARGS)
+
+clean: ## remove what was made: the environment, the wheel, the caches
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/made.stamp:
+	@command -v $(PYTHON) > /dev/null || { \
+		echo 'error: there is no $(PYTHON); install Python 3.11 or newer, or name one: make PYTHON=/path/to/python' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: vedette needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V); try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || { \
+		echo 'error: $(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@echo '· making $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/wheel.stamp: $(VENV)/made.stamp $(SOURCES)
+	@echo '· building the wheel'
+	@rm -rf dist
+	@$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	@touch $@
+
+# An installed wheel of the same version counts as up to date, so the old one goes first.
+$(VENV)/demo.stamp: $(VENV)/wheel.stamp
+	@echo '· installing vedette with what the demo needs (a minute or two the first time)'
+	@$(PIP) uninstall --quiet --yes vedette
+	@$(PIP) install --quiet "$$(echo dist/*.whl)[demo]"
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/wheel.stamp
+	@echo '· installing vedette with everything the tests need (a minute or two the first time)'
+	@$(PIP) uninstall --quiet --yes vedette
+	@$(PIP) install --quiet "$$(echo dist/*.whl)[all]" --group test --group lint
+	@touch $@ $(VENV)/demo.stamp
