@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections import Counter
+from unittest.mock import Mock
 
 import httpx
 
@@ -13,7 +14,7 @@ from vedette.demo.traffic import Asking, Stream, Truth
 def asking(questions=(), users=()):
     """Someone who asks in a domain; nobody is asked."""
     stream = Stream(domain="digits", rate=10.0, questions=questions, users=users)
-    return Asking(stream, None, None, seed=1)
+    return Asking(stream, Mock(), Mock(), seed=1)
 
 
 def take(source, count):
