@@ -1,4 +1,4 @@
-"""A gateway on a stage, on either event loop."""
+"""Gateways on stages."""
 
 import asyncio
 
@@ -7,11 +7,17 @@ import uvloop
 from tests.gateway.stage import Stage, staged
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def stage(request, tmp_path):
-    """A stage on either event loop."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-    with staged(tmp_path / "data", factory) as stage:
+@pytest.fixture
+def stage(tmp_path):
+    """A stage, on uvloop."""
+    with staged(tmp_path / "data") as stage:
+        yield stage
+
+
+@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def stage_on_each_loop(request, tmp_path):
+    """A stage on uvloop, then on Python's own event loop."""
+    with staged(tmp_path / "data", request.param) as stage:
         yield stage
 
 

@@ -6,6 +6,12 @@ import pytest
 from tests.gateway.stage import Stage, wait_for
 
 
+@pytest.fixture
+def stage(stage_on_each_loop):
+    """Each event loop has its own transports, so both are tried here."""
+    return stage_on_each_loop
+
+
 def leave_after(stage: Stage, model: str, *, stream: bool = False, until: bytes = b"", reset: bool = False) -> None:
     """Ask, wait for some bytes of the answer, and leave."""
     body = b'{"model": "payments", "stream": %b, "messages": []}' % (b"true" if stream else b"false")

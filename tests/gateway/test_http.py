@@ -11,6 +11,12 @@ POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+@pytest.fixture
+def stage(stage_on_each_loop):
+    """Each event loop has its own transports, so both are tried here."""
+    return stage_on_each_loop
+
+
 def talk(stage: Stage, data: bytes, answers: int = 1) -> bytes:
     """Send bytes, read that many answers; or all of them, if the gateway closes the connection."""
     with socket.create_connection(("127.0.0.1", stage.port)) as sock:
@@ -147,6 +153,19 @@ def test_pipelining_is_bounded(make_stage):
         assert len(connection._queue) < 4 + (256 << 10) / len(LIVE) + 1
 
 
+def test_pipelined_bodies_are_bounded(make_stage):
+    """Bodies sent ahead are held up to the buffer's limit and no further."""
+    stage = make_stage(buffer_limit=300_000)
+    stage.publish(stage.plan(stable="hang"))
+    body = b'{"model": "payments", "messages": "%b"}' % (b"x" * 200_000)
+    with socket.create_connection(("127.0.0.1", stage.port)) as sock:
+        sock.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            sock.sendall((POST + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)) * 200)
+        (connection,) = stage.gateway.app.connections
+        assert sum(len(request.body) for request in connection._queue) < 300_000 + (256 << 10)
+
+
 def test_connection_is_kept_or_closed_as_asked(stage):
     """HTTP/1.1 keeps the connection unless told not to; HTTP/1.0 closes it unless asked to keep it."""
     stage.start()
@@ -158,12 +177,25 @@ def test_connection_is_kept_or_closed_as_asked(stage):
     assert kept.count(b"connection: keep-alive") == 2
 
 
-def test_old_clients_get_streams_without_chunks(stage):
-    """An HTTP/1.0 client gets a stream that ends with its connection."""
+def test_head_has_no_body(stage):
+    """HEAD gets what GET would, without the body, and the next answer begins where it should."""
+    stage.start()
+    with socket.create_connection(("127.0.0.1", stage.port)) as sock:
+        sock.sendall(LIVE.replace(b"GET", b"HEAD") + b"BAD\r\n\r\n")
+        first, second, *_ = read_answers(sock, 3).split(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert second.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("asks", [b"", b"Connection: keep-alive\r\n"])
+def test_old_clients_get_streams_without_chunks(stage, asks):
+    """An HTTP/1.0 client gets a stream that ends with its connection, and is told so."""
     stage.publish(stage.plan())
     body = b'{"model": "payments", "stream": true, "messages": []}'
-    answer = talk(stage, b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    head = b"POST /v1/chat/completions HTTP/1.0\r\n%bContent-Length: %d\r\n\r\n" % (asks, len(body))
+    answer = talk(stage, head + body)
     assert b"transfer-encoding" not in answer
+    assert b"connection: close" in answer
     assert answer.endswith(b"data: [DONE]\n\n")
 
 

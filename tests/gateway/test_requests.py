@@ -8,6 +8,12 @@ from openai import OpenAI
 
 
 @pytest.fixture
+def stage(stage_on_each_loop):
+    """Each event loop has its own transports, so both are tried here."""
+    return stage_on_each_loop
+
+
+@pytest.fixture
 def client(stage):
     """The real client of OpenAI, pointed at the gateway."""
     stage.publish(stage.plan())
@@ -170,7 +176,13 @@ def test_answer_too_large_is_502(make_stage):
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/v1/chat/completions", 405), ("POST", "/livez", 405), ("GET", "/nowhere", 404), ("GET", "/livez", 200)],
+    [
+        ("GET", "/v1/chat/completions", 405),
+        ("POST", "/livez", 405),
+        ("PUT", "/ofrep/v1/evaluate/flags", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/livez", 200),
+    ],
 )
 def test_paths_and_methods(stage, method, path, status):
     """Unknown paths are 404 and wrong methods 405, in OpenAI's shape; the query is no part of the path."""

@@ -23,6 +23,12 @@ STREAM = (
 )
 
 
+@pytest.fixture
+def stage(stage_on_each_loop):
+    """Each event loop has its own transports, so both are tried here."""
+    return stage_on_each_loop
+
+
 @given(cuts=st.lists(st.integers(0, len(STREAM))), keep=st.booleans())
 def test_events_are_the_same_however_they_are_cut(cuts, keep):
     """Any cutting into reads gives the same bytes and the same findings; an unasked usage is the only thing missing."""
@@ -192,6 +198,22 @@ def test_backpressure_reaches_the_backend(stage):
             if chunk.endswith(b"0\r\n\r\n"):
                 break
     assert received > 52_000_000
+    assert stage.outcome().status == "ok"
+
+
+def test_client_that_reads_slowly_is_not_given_up(make_stage):
+    """A slow client gets all of its stream, as long as it reads on."""
+    stage = make_stage(client_timeout=0.5, buffer_limit=1 << 20)
+    stage.publish(stage.plan(stable="flood:150"))
+    with socket.create_connection(("127.0.0.1", stage.port)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        send_stream(sock)
+        seen, slowly = b"", time.monotonic() + 2.5
+        while not seen.endswith(b"0\r\n\r\n"):
+            read = sock.recv(20_000)
+            assert read, "given up"
+            seen = seen[-5:] + read
+            time.sleep(0.02 if time.monotonic() < slowly else 0)
     assert stage.outcome().status == "ok"
 
 

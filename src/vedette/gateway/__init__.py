@@ -3,7 +3,7 @@
 One event loop, callbacks on the request path. The control plane is never asked while a client waits: plans arrive by
 `PlanFeed`, outcomes leave by `OutcomeSink`, both in the background, and both may be down for as long as they like.
 
-What an outcome's measures mean:
+What an outcome says (``at`` is when its answer ended; its id tells when it began):
 
 - ``error`` is 1 when the *assigned* version failed: it could not be reached, hung up, timed out, answered 5xx, 429 or
   408, put an error event into a stream or ended it without ``[DONE]``. It is also 1 for 401, 403, 404 and 405, because

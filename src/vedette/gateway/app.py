@@ -179,7 +179,7 @@ _FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], None]] = {
 
 
 def _allow(request: Request, method: str) -> None:
-    if request.method != method:
+    if request.method != method and not (method == "GET" and request.method == "HEAD"):
         raise _TurnAway(405, f"{request.path} takes {method}, not {request.method}", "method_not_allowed")
 
 

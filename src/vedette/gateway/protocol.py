@@ -6,6 +6,9 @@ connection closed, because nobody can tell any more where the next request begin
 
 import asyncio
 import contextlib
+import fcntl
+import struct
+import termios
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
@@ -85,7 +88,8 @@ class ClientConnection(asyncio.Protocol):
         self._answering: Request | None = None
         self._advancing = self._closing = self._chunked = False
         self._reading = True
-        self._paused_at: float | None = None
+        self._stalled_since: float | None = None  # while the client reads too slowly, of its last progress
+        self._unsent = 0  # bytes it had not taken then
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()  # of the last step: connected, a request begun, an answer done
         self._begin()
@@ -113,12 +117,13 @@ class ClientConnection(asyncio.Protocol):
             handler.client_gone()
 
     def pause_writing(self) -> None:  # noqa: D102 - asyncio's
-        self._paused_at = self._loop.time()
+        self._stalled_since = self._loop.time()
+        self._unsent = _unread(self._transport)
         if self._handler:
             self._handler.client_paused()
 
     def resume_writing(self) -> None:  # noqa: D102 - asyncio's
-        self._paused_at = None
+        self._stalled_since = None
         if self._handler:
             self._handler.client_resumed()
 
@@ -222,7 +227,8 @@ class ClientConnection(asyncio.Protocol):
             if self.busy:  # answered at once otherwise
                 self._handler = handler
         self._advancing = False
-        self._read_on(len(self._queue) < self._settings.pipeline_limit)
+        waiting = sum(len(each.body) for each in self._queue if isinstance(each, Request))
+        self._read_on(len(self._queue) < self._settings.pipeline_limit and waiting < self._settings.buffer_limit)
 
     def _read_on(self, wanted: bool) -> None:  # noqa: FBT001 - says what it does
         if wanted != self._reading and not self._transport.is_closing():
@@ -265,7 +271,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def paused(self) -> bool:
         """Whether the client reads more slowly than it is written to."""
-        return self._paused_at is not None
+        return self._stalled_since is not None
 
     @property
     def busy(self) -> bool:
@@ -274,15 +280,17 @@ class ClientConnection(asyncio.Protocol):
 
     def respond(self, status: int, fields: bytes, kind: bytes, body: bytes) -> None:
         """Write a whole answer; ``fields`` are further header lines, each with its end of line."""
-        self._transport.write(b"%b%b%b%b" % (wire.head(status), fields, self._connection(), wire.content(kind, body)))
+        content = wire.content(kind, body)
+        if self._answering and self._answering.method == "HEAD":
+            content = content.removesuffix(body)
+        self._transport.write(b"%b%b%b%b" % (wire.head(status), fields, self._connection(), content))
         self._done()
 
     def begin_stream(self, status: int, fields: bytes) -> None:
         """Write the head of an answer that comes in pieces."""
-        chunked = self._answering is not None and self._answering.version == "1.1"
-        self._chunked = chunked
-        coding = b"transfer-encoding: chunked\r\n" if chunked else b""
-        self._transport.write(b"%b%b%b%b\r\n" % (wire.head(status), fields, self._connection(), coding))
+        self._chunked = self._answering is not None and self._answering.version == "1.1"
+        framing = self._connection() + b"transfer-encoding: chunked\r\n" if self._chunked else b"connection: close\r\n"
+        self._transport.write(b"%b%b%b\r\n" % (wire.head(status), fields, framing))
 
     def write(self, data: bytes) -> None:
         """Write a piece."""
@@ -308,8 +316,12 @@ class ClientConnection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Close what has been idle for too long, arrives too slowly or is not read."""
         limit = self._settings
-        if self._paused_at is not None and now - self._paused_at > limit.client_timeout:
-            self._transport.abort()
+        if self._stalled_since is not None:
+            unsent = _unread(self._transport)
+            if unsent < self._unsent:
+                self._stalled_since, self._unsent = now, unsent
+            elif now - self._stalled_since > limit.client_timeout:
+                self._transport.abort()
         elif self._answering or self._closing:
             return
         elif self._stage is not _Stage.IDLE and now - self._since > limit.client_timeout:
@@ -326,3 +338,12 @@ class ClientConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Close now."""
         self._transport.abort()
+
+
+def _unread(transport: asyncio.Transport) -> int:
+    """Count the bytes a client has not taken: ours, and those the kernel holds, which hide a slow reader's progress."""
+    held = 0
+    with contextlib.suppress(OSError):  # a kernel that does not say
+        descriptor = transport.get_extra_info("socket").fileno()
+        (held,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
+    return transport.get_write_buffer_size() + int(held)

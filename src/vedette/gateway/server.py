@@ -25,6 +25,7 @@ from vedette.kernel.errors import Unavailable
 from vedette.lake.journal import Journal
 
 _log = logging.getLogger("vedette.gateway")
+_FLUSH = 1.0  # seconds for clients to take the last bytes
 _LAST_CALL = 5.0  # seconds for the last poll and the last batch
 _SWEEP = 1.0  # seconds between looks at idle and slow connections
 
@@ -107,12 +108,15 @@ class Gateway:
         self._server.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
-        while self.app.exchanges and loop.time() < deadline and not self._hurried:  # noqa: ASYNC110 - stops are rare
-            await asyncio.sleep(0.01)
+        await self._until(deadline, lambda: self._hurried or not self.app.exchanges)
         for exchange in tuple(self.app.exchanges):
             exchange.cut_off()
         for connection in tuple(self.app.connections):
             connection.close_when_idle()
+        flushed = loop.time() + _FLUSH
+        await self._until(flushed if self._hurried else max(flushed, deadline), lambda: not self.app.connections)
+        for connection in tuple(self.app.connections):
+            connection.abort()
         self._stop.set()
         # A feed or sink that hangs must not keep the process: what is not shipped is found by the next start.
         _, hanging = await asyncio.wait(self._tasks, timeout=_LAST_CALL)
@@ -126,6 +130,12 @@ class Gateway:
         self._journal.close()
         self._threads.shutdown(wait=False)
         self._server = None
+
+    async def _until(self, deadline: float, reached: Callable[[], bool]) -> None:
+        """Wait for the end of what ends by callbacks; looking is cheaper than telling, for it happens once."""
+        loop = asyncio.get_running_loop()
+        while not reached() and loop.time() < deadline:  # noqa: ASYNC110 - the line above
+            await asyncio.sleep(0.01)
 
     def hurry(self) -> None:
         """Let a `stop` that waits for requests in flight wait no longer."""
