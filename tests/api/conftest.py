@@ -1,0 +1,58 @@
+"""A control plane with something in it, and the API over it."""
+
+import shutil
+
+import pytest
+from starlette.testclient import TestClient
+
+from vedette.api.app import create_app
+from vedette.api.events import StreamLimits
+from vedette.catalog.backend import OpenAIBackend
+from vedette.catalog.domain import DomainSpec
+from vedette.catalog.version import VersionSpec
+from vedette.control.plane import open_plane
+
+ACTOR = {"X-Vedette-Actor": "ann"}
+"""Who acts in these tests."""
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("template")
+    open_plane(folder).close()
+    return folder
+
+
+@pytest.fixture
+def plane(tmp_path, _template):
+    """An empty control plane."""
+    with open_plane(shutil.copytree(_template, tmp_path / "plane")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(plane):
+    """The API over an empty control plane, in this process."""
+    app = create_app(plane, stream_limits=StreamLimits(lifetime=0.0, poll=0.01))
+    with TestClient(app, raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def backend(model="small"):
+    """A backend nobody asks."""
+    return OpenAIBackend(url="http://127.0.0.1:9/v1", model=model)
+
+
+def furnish(plane, domain="support"):
+    """Give a plane a domain with stable v1 and a second version v2."""
+    plane.domains.create(domain, DomainSpec(title="Support"), actor="ann")
+    for name in ("v1", "v2"):
+        plane.versions.register(domain, name, VersionSpec(backend=backend(name)), actor="ann")
+    plane.versions.install(domain, "v1", actor="ann")
+
+
+@pytest.fixture
+def furnished(plane):
+    """The plane with the domain ``support``: v1 is stable, v2 is registered."""
+    furnish(plane)
+    return plane
