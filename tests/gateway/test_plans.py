@@ -93,6 +93,32 @@ def test_feed_that_began_anew_is_followed(stage):
     wait_for(lambda: ready(stage).json["plans"] == {"payments": 1})
 
 
+def test_domain_the_control_plane_forgot_is_dropped(stage):
+    """After a restart the feed is the truth: a domain it does not know is served no more, and never confirmed."""
+    stage.publish(stage.plan(domain="forgotten"))
+    stage.publish(stage.plan())
+    wait_for(lambda: "forgotten" in (stage.folder / "plans.json").read_text())
+    stage.stop()
+    del stage.feed.plans["forgotten"]
+    stage.feed.confirmed.clear()
+    stage.start()
+    wait_for(lambda: ready(stage).json["plans"] == {"payments": 1})
+    wait_for(lambda: len(stage.feed.confirmed) > 2)
+    assert all(revisions == {"payments": 1} for _, revisions in stage.feed.confirmed)
+
+
+def test_empty_control_plane_takes_nothing_down(stage):
+    """A feed without a single plan may have lost them: what was served goes on, unconfirmed, until it is told."""
+    stage.publish(stage.plan())
+    stage.stop()
+    stage.feed.plans.clear()
+    stage.feed.confirmed.clear()
+    stage.start()
+    wait_for(lambda: len(stage.feed.confirmed) > 1)
+    assert stage.chat().status == 200
+    assert all(revisions == {} for _, revisions in stage.feed.confirmed)
+
+
 def test_plans_in_force_are_confirmed(stage):
     """The gateway confirms a plan once it is in force, and goes on saying so."""
     stage.publish(stage.plan(revision=3))

@@ -66,14 +66,14 @@ def test_unknown_model_is_404_in_openais_shape(client):
 
 
 def test_archived_domain_serves_nothing(stage):
-    """An archived domain is 404 with the reason, and no model any more; one without a version is 503."""
+    """An archived domain is 404 with the reason, one without a version 503, and neither is a model."""
     stage.publish(stage.plan())
     stage.publish(stage.plan(domain="old", serving=False))
-    stage.publish(stage.plan(None, domain="new"))
+    stage.publish(stage.plan(None, domain="new", serving=False))
     archived, empty = stage.chat(model="old"), stage.chat(model="new")
     assert (archived.status, archived.json["error"]["code"]) == (404, "domain_archived")
     assert (empty.status, empty.json["error"]["code"]) == (503, "no_version")
-    assert [model["id"] for model in stage.get("/v1/models").json["data"]] == ["new", "payments"]
+    assert [model["id"] for model in stage.get("/v1/models").json["data"]] == ["payments"]
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class GatewayApp:
         served = self._plan_of(ask.model)
         choice = _choose(served, request, ask.user)
         if not choice.version:
-            raise _TurnAway(503, f"domain {ask.model!r} has no version to serve yet", "no_version")
+            raise _TurnAway(503, f"domain {ask.model!r} has no stable version for this unit", "no_version", "model")
         request_id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
         exchange = Exchange(
             self, client, ask=ask, headers=request.headers, served=served, choice=choice, request_id=request_id
@@ -99,6 +99,8 @@ class GatewayApp:
                 raise _TurnAway(503, message, "plan_refused", "model")
             message = f"the model {domain!r} does not exist; a model is a domain's id, GET {_MODELS} lists them"
             raise _TurnAway(404, message, "model_not_found", "model")
+        if not served.plan.stable and not served.plan.canary:
+            raise _TurnAway(503, f"domain {domain!r} has no version to serve yet", "no_version", "model")
         if not served.plan.serving:
             raise _TurnAway(404, f"domain {domain!r} is archived and serves nothing", "domain_archived", "model")
         return served

@@ -33,6 +33,7 @@ class PlanFollower:
     def __init__(self, app: GatewayApp, feed: PlanFeed, file: PlanFile, router: str, threads: Executor) -> None:
         self._app, self._feed, self._file, self._router, self._threads = app, feed, file, router, threads
         self._position = 0
+        self._told: set[str] = set()  # domains the feed has spoken of since we began
         self._confirmed = 0.0
 
     async def begin(self) -> None:
@@ -66,9 +67,14 @@ class PlanFollower:
         if position < self._position:
             _log.warning("the plan feed began anew; taking all its plans")
             self._position = 0
+            self._told.clear()
             position, plans = await loop.run_in_executor(self._threads, self._feed.poll, 0)
+        everything = self._position == 0
         # All the plans of a feed are the truth, even where the file of last time holds higher revisions.
-        taken = await table.adopt(plans, anew=self._position == 0)
+        taken = await table.adopt(plans, anew=everything)
+        self._told |= {plan.domain for plan in plans}
+        if everything and plans:  # a feed without any plan may be a loss: what is served goes on
+            taken += table.forget_all_but(self._told)
         self._position = position
         self._app.ready = True
         due = loop.time() - self._confirmed >= self._app.settings.heartbeat
@@ -78,7 +84,7 @@ class PlanFollower:
             in_force = [served.plan for served in table.serving.values()]
             await loop.run_in_executor(self._threads, self._file.save, in_force)
         if taken or due:
-            revisions = {name: served.plan.revision for name, served in table.serving.items()}
+            revisions = {name: s.plan.revision for name, s in table.serving.items() if name in self._told}
             await loop.run_in_executor(self._threads, self._feed.confirm, self._router, revisions)
             self._confirmed = loop.time()
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -151,6 +152,14 @@ class PlanTable:
                 }
             )
         return taken
+
+    def forget_all_but(self, domains: AbstractSet[str]) -> int:
+        """Serve no domain but these any more; give how many others there were."""
+        gone = self.serving.keys() - domains
+        if gone:
+            _log.warning("the plan feed knows nothing of %s any more", ", ".join(sorted(gone)))
+            self.serving = {name: served for name, served in self.serving.items() if name in domains}
+        return len(gone)
 
     async def try_refused_again(self) -> int:
         """Try the refused plans again: an artefact may have arrived, a key may be there now."""
