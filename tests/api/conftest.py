@@ -10,7 +10,7 @@ from vedette.api.events import StreamLimits
 from vedette.catalog.backend import OpenAIBackend
 from vedette.catalog.domain import DomainSpec
 from vedette.catalog.version import VersionSpec
-from vedette.control.plane import open_plane
+from vedette.control.plane import ControlPlane, open_plane
 
 ACTOR = {"X-Vedette-Actor": "ann"}
 """Who acts in these tests."""
@@ -38,17 +38,17 @@ def client(plane):
         yield opened
 
 
-def backend(model="small"):
+def backend(model: str) -> OpenAIBackend:
     """A backend nobody asks."""
     return OpenAIBackend(url="http://127.0.0.1:9/v1", model=model)
 
 
-def furnish(plane, domain="support"):
-    """Give a plane a domain with stable v1 and a second version v2."""
-    plane.domains.create(domain, DomainSpec(title="Support"), actor="ann")
+def furnish(plane: ControlPlane) -> None:
+    """Give a plane the domain ``support`` with stable v1 and a second version v2."""
+    plane.domains.create("support", DomainSpec(title="Support"), actor="ann")
     for name in ("v1", "v2"):
-        plane.versions.register(domain, name, VersionSpec(backend=backend(name)), actor="ann")
-    plane.versions.install(domain, "v1", actor="ann")
+        plane.versions.register("support", name, VersionSpec(backend=backend(name)), actor="ann")
+    plane.versions.install("support", "v1", actor="ann")
 
 
 @pytest.fixture

@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.api.conftest import ACTOR
 
+from vedette.control.plane import ControlPlane
+
 KEYED = {**ACTOR, "Idempotency-Key": "k-1"}
 
 
-def counted(plane):
+def counted(plane: ControlPlane) -> int:
     """How many entries the record has."""
     return plane.governance.head().sequence
 
@@ -36,7 +38,8 @@ def test_without_a_key_it_happens_as_often_as_it_is_asked(client, furnished):
     assert keyed[1] == keyed[0] == bare[1] + 1
 
 
-def test_a_replay_answers_even_when_the_world_moved_on(client, furnished):
+@pytest.mark.usefixtures("furnished")
+def test_a_replay_answers_even_when_the_world_moved_on(client):
     """Starting a rollout again with its key gives the rollout as it was begun, not a conflict with itself."""
     body = {"spec": {"domain": "support", "version": "v2"}}
     first = client.post("/api/v1/rollouts", json=body, headers=KEYED)

@@ -1,6 +1,7 @@
 """Errors over HTTP: one shape, one table, and nothing of the server's inside leaves."""
 
 import json
+from typing import Any
 
 import pytest
 from tests.api.conftest import ACTOR
@@ -23,11 +24,11 @@ from vedette.kernel.errors import (
 JSON = {"Content-Type": "application/json", **ACTOR}
 
 
-def problem(response, status, kind):
+def problem(response: Any, status: int, kind: str) -> dict[str, Any]:
     """Give the problem document of a response, having seen that it is one."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == MEDIA_TYPE
-    body = response.json()
+    body: dict[str, Any] = response.json()
     assert body["status"] == status
     assert body["type"] == TYPES + kind
     assert body["instance"] == response.request.url.path
