@@ -43,8 +43,7 @@ def as_yaml(value: object) -> str:
     from ruamel.yaml import YAML
 
     stream = io.StringIO()
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
+    writer = YAML()  # keeps the order of fields
     writer.dump(plain(value), stream)
     return stream.getvalue().removesuffix("...\n").rstrip("\n")
 
@@ -85,7 +84,7 @@ def card(pairs: Iterable[tuple[str, object]]) -> "Table":
     laid.add_column(style="dim", no_wrap=True)
     laid.add_column()
     for name, value in pairs:
-        if value not in {None, ""}:
+        if value is not None and value != "":
             laid.add_row(name, _cell(value))
     return laid
 
@@ -119,6 +118,13 @@ def share(percent: float) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """Say a figure to some digits; what is unknown is a dash."""
     return "–" if value is None else f"{value:,.{digits}g}" if abs(value) < 10_000 else f"{value:,.0f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Say the bounds of a ratio; one that is not known is left open."""
+    if high is None:
+        return f"{number(low, 3)} or more" if low else "–"
+    return f"{number(low or 0.0, 3)} to {number(high, 3)}"
 
 
 def labels(pairs: Mapping[str, str] | None) -> str:

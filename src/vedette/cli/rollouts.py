@@ -107,7 +107,7 @@ def start(
             domain, version, schedule(given, domain, version), actor=session.actor, name=name, dry_run=dry_run
         )
         if watching and not dry_run:
-            watch(session, plane, begun.id, interval=1.0, timeout=None)
+            watch(session, plane, begun.id, every=1.0, timeout=None)
             return
     session.show(begun, card_of)
     if session.settings.output == "table":
@@ -137,7 +137,7 @@ def get(session: Session, ref: str, watching: bool) -> None:  # noqa: FBT001 - a
     """Show a rollout: its schedule and where it is."""
     with session.open() as plane:
         if watching:
-            watch(session, plane, ref, interval=1.0, timeout=None)
+            watch(session, plane, ref, every=1.0, timeout=None)
         else:
             session.show(plane.canary.get(ref), card_of)
 
@@ -163,7 +163,7 @@ def watch_(ctx: click.Context, ref: str, exit_status: bool, timeout: str | None,
     session = ctx.ensure_object(Session)
     limit = duration(timeout) if timeout else None
     with session.open() as plane:
-        last = watch(session, plane, ref, interval=max(duration(interval), 0.05), timeout=limit)
+        last = watch(session, plane, ref, every=max(duration(interval), 0.05), timeout=limit)
     if last is None:
         session.say(f"not at its end after {timeout}")
         ctx.exit(TIMED_OUT)

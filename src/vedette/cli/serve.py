@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=API_PORT,
     show_default=True,
     help="Of the control API; 0 takes a free one.",
@@ -51,6 +52,7 @@ log = logging.getLogger(__name__)
 @click.option(
     "--gateway-port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=GATEWAY_PORT,
     show_default=True,
     help="Of the gateway; 0 takes a free one.",

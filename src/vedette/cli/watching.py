@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vedette.cli.output import ago, as_json, console, number, share, table, text, when
+from vedette.cli.output import ago, as_json, console, interval, number, share, table, text, when
 from vedette.cli.session import Session
+from vedette.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,6 +30,7 @@ PHASE_STYLES = {
 }
 FINDING_STYLES = {"regression": "red", "clear": "green", "non-inferior": "bold green", "insufficient": "yellow"}
 _BAR = 40
+_PATIENCE = 60.0  # seconds without an answer after which watching ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def _eta(rollout: "StoredRollout", reasons: "tuple[Reason, ...]") -> float | Non
     return float(left) + later if isinstance(left, (int, float)) else None
 
 
-def watch(session: Session, plane: "Services", ref: str, *, interval: float, timeout: float | None) -> Sight | None:
+def watch(session: Session, plane: "Services", ref: str, *, every: float, timeout: float | None) -> Sight | None:
     """Show a rollout until it ends and give its last sight; None when ``timeout`` seconds passed first."""
     end = None if timeout is None else time.monotonic() + timeout
     out = console()
@@ -106,7 +108,7 @@ def watch(session: Session, plane: "Services", ref: str, *, interval: float, tim
         from rich.live import Live
 
         with Live(console=out, auto_refresh=False, transient=False) as live:
-            return _follow(plane, ref, interval, end, lambda sight: live.update(view(sight), refresh=True))
+            return _follow(plane, ref, every, end, lambda sight: live.update(view(sight), refresh=True))
     said: list[object] = []
 
     def write(sight: Sight) -> None:
@@ -114,21 +116,28 @@ def watch(session: Session, plane: "Services", ref: str, *, interval: float, tim
             said.append(sight.news())
             click.echo(line(sight) if session.settings.output == "table" else as_json(sight.to_dict(), indent=None))
 
-    return _follow(plane, ref, interval, end, write)
+    return _follow(plane, ref, every, end, write)
 
 
 def _follow(
-    plane: "Services", ref: str, interval: float, end: float | None, show: Callable[[Sight], None]
+    plane: "Services", ref: str, every: float, end: float | None, show: Callable[[Sight], None]
 ) -> Sight | None:
+    """Look again and again; who stops answering in between, as servers that restart do, has a while to come back."""
     sight = look(plane, ref)
+    answered = time.monotonic()
     while True:
         show(sight)
         if sight.ended:
             return sight
         if end is not None and time.monotonic() >= end:
             return None
-        time.sleep(interval if end is None else max(0.0, min(interval, end - time.monotonic())))
-        sight = look(plane, sight.rollout.id)
+        time.sleep(every if end is None else max(0.0, min(every, end - time.monotonic())))
+        try:
+            sight = look(plane, sight.rollout.id)
+            answered = time.monotonic()
+        except Unavailable:
+            if time.monotonic() - answered > _PATIENCE:
+                raise
 
 
 def line(sight: Sight) -> str:
@@ -158,7 +167,7 @@ def view(sight: Sight) -> "RenderableType":
     if sight.verdicts:
         parts += ["", verdict_table(sight.verdicts)]
     if sight.reasons:
-        parts += ["", *(text(f"· {reason.message}") for reason in sight.reasons)]
+        parts += ["", *(Text.assemble(text(f"{r.code}: ", "dim"), text(r.message)) for r in sight.reasons)]
     parts.append(text(_ending(sight), "dim"))
     return Group(*parts)
 
@@ -199,7 +208,7 @@ def verdict_table(verdicts: tuple[Mapping[str, Any], ...]) -> "RenderableType":
             f"{v['metric']}{' (dry run)' if v.get('dryRun') else ''}",
             text(v["finding"], FINDING_STYLES.get(v["finding"], "")),
             number(v.get("ratio"), 3),
-            f"{number(v.get('low'), 3)} to {number(v.get('high'), 3)}",
+            interval(v.get("low"), v.get("high")),
             f"≤ {1 + v['tolerance']:g}" if v["tolerance"] else "",
             number(v.get("canary")),
             number(v.get("stable")),
@@ -211,7 +220,5 @@ def verdict_table(verdicts: tuple[Mapping[str, Any], ...]) -> "RenderableType":
 
 
 def _ratio(verdict: Mapping[str, Any]) -> str:
-    if verdict.get("ratio") is None:
-        return ""
-    bounds = f"{number(verdict.get('low'), 3)} to {number(verdict.get('high'), 3)}"
-    return f" {number(verdict['ratio'], 3)} ({bounds}, {number(verdict.get('samples'))} samples)"
+    figures = f"{number(verdict.get('ratio'), 3)} ({interval(verdict.get('low'), verdict.get('high'))})"
+    return f" {figures}, {number(verdict.get('samples'))} samples"

@@ -6,6 +6,7 @@ from vedette.catalog.domain import Domain, DomainSpec
 from vedette.catalog.lifecycle import DomainState
 from vedette.client.wire import Wire, named
 from vedette.kernel.documents import dump
+from vedette.kernel.ids import check_name
 from vedette.store.domains import DomainRevision
 from vedette.store.pages import Page
 
@@ -26,7 +27,7 @@ class Domains:
         request_id: str = "",
     ) -> Domain:
         """Create a domain; it serves nothing until it has a stable version."""
-        body = {**dump(spec), "id": domain_id, "labels": dict(labels or {})}
+        body = {**dump(spec), "id": check_name(domain_id, "domain"), "labels": dict(labels or {})}
         return self._wire.send(Domain, "POST", "/domains", body, actor=actor, request_id=request_id)
 
     def get(self, domain_id: str) -> Domain:

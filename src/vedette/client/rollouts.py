@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vedette.client.wire import Wire, named
-from vedette.kernel.documents import dump
+from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import InvalidInput
 from vedette.rollouts.spec import RolloutSpec
 from vedette.store.pages import Page
@@ -150,7 +150,7 @@ class Rollouts:
 
 
 def _spec(domain: str, version: str, schedule: Schedule | None) -> dict[str, Any]:
-    """Write a schedule in any of its forms as the plain data of a spec; the server judges it."""
+    """Read a schedule in any of its forms, as the control plane does, and write it as the plain data of a spec."""
     if isinstance(schedule, RolloutSpec):
         if (schedule.domain, schedule.version) != (domain, version):
             raise InvalidInput(f"the schedule is for {schedule.domain}/{schedule.version}, not {domain}/{version}")
@@ -158,4 +158,4 @@ def _spec(domain: str, version: str, schedule: Schedule | None) -> dict[str, Any
     fields: dict[str, Any] = dict(schedule) if isinstance(schedule, Mapping) else {}
     if schedule is not None and not isinstance(schedule, Mapping):
         fields = {"steps": [{"weight": weight} for weight in schedule]}
-    return {**fields, "domain": domain, "version": version}
+    return dict(dump(load(RolloutSpec, {**fields, "domain": domain, "version": version})))

@@ -5,6 +5,7 @@ from datetime import datetime
 from vedette.catalog.version import ModelVersion, Tenure, VersionSpec
 from vedette.client.wire import Wire, named
 from vedette.kernel.documents import dump
+from vedette.kernel.ids import check_name
 from vedette.store.pages import Page
 
 
@@ -18,7 +19,7 @@ class Versions:
         self, domain_id: str, name: str, spec: VersionSpec, *, actor: str = "", request_id: str = ""
     ) -> ModelVersion:
         """Store a new version; it serves nothing before a rollout, or `install`, says so."""
-        body = {"name": name, "spec": dump(spec)}
+        body = {"name": check_name(name, "version"), "spec": dump(spec)}
         return self._wire.send(
             ModelVersion, "POST", f"/domains/{named(domain_id)}/versions", body, actor=actor, request_id=request_id
         )

@@ -1,0 +1,198 @@
+"""``vedette serve``, as a user runs it: in a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from vedette.client.client import Client
+from vedette.control.plane import open_plane
+from vedette.rollouts.machine import Phase
+
+PATIENCE = 60.0
+
+
+class Server:
+    """A running ``vedette serve``."""
+
+    def __init__(self, process, ready):
+        self.process = process
+        self.ready_file = ready
+        said = json.loads(ready.read_text())
+        self.pid, self.api, self.gateway = said["pid"], said["api"], said["gateway"]
+
+    def end(self, number=signal.SIGTERM):
+        """Send a signal and give exit code, standard output and standard error."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+
+def start(folder, *options):
+    """Start the command; what it prints is piped."""
+    command = [sys.executable, "-m", "vedette", "serve", "--data", str(folder), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def serving(folder, *options, ports=("--port", "0", "--gateway-port", "0")):
+    """Run ``vedette serve`` on a folder until the block ends."""
+    ready = folder.parent / f"ready-{time.monotonic_ns()}.json"
+    process = start(folder, *ports, "--interval", "100ms", "--ready-file", str(ready), *options)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not ready.exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield Server(process, ready)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@contextmanager
+def model(delay=0.0, arrived=None):
+    """An OpenAI-compatible model that says when a request arrived and answers after a while; gives its base URL."""
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if arrived:
+                arrived.set()
+            time.sleep(delay)
+            message = {"role": "assistant", "content": "yes"}
+            body = json.dumps({"id": "1", "object": "chat.completion", "choices": [{"index": 0, "message": message}]})
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def ask(gateway, **more):
+    """Ask the domain ``payments`` once."""
+    body = {"model": "payments", "messages": [{"role": "user", "content": "?"}], **more}
+    return httpx.post(f"{gateway}/v1/chat/completions", json=body, timeout=PATIENCE)
+
+
+def until(condition):
+    """Wait for a condition that another process makes true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_it_serves_both_and_takes_a_version_live_while_commands_work_on_the_folder(here):
+    """Both sides answer, a rollout climbs on real requests, commands work beside it, and SIGTERM ends it with 0."""
+    with serving(here.folder) as server, model() as url:
+        here.run("domain", "create", "payments")
+        for version in ("v1", "v2"):
+            here.run("version", "register", "payments", version, "--url", url)
+        here.run("version", "install", "payments", "v1")
+        until(lambda: ask(server.gateway).status_code == 200)
+        here.where = ("--server", server.api)
+        here.run("rollout", "start", "payments", "v2", "--steps", "50%:0s,100%:0s")
+        with Client(server.api) as client:
+
+            def promoted():
+                ask(server.gateway)
+                return client.canary.get("payments").status.phase is Phase.PROMOTED
+
+            until(promoted)
+        here.run("rollout", "watch", "payments", "--exit-status", "--timeout", "5s")
+        assert here.json("doctor")[0]["result"] == "ok"
+        code, out, err = server.end()
+    assert (code, server.ready_file.exists()) == (0, False)
+    assert server.api in out
+    assert f"{server.gateway}/v1" in out
+    assert "Traceback" not in err
+
+
+def test_stopping_finishes_what_is_in_flight_and_ships_every_outcome(here):
+    """A request in flight at SIGTERM is answered, its outcome is in the lake, and the gateway is forgotten."""
+    arrived = threading.Event()
+    with serving(here.folder) as server, model(delay=1.0, arrived=arrived) as url:
+        here.run("domain", "create", "payments")
+        here.run("version", "register", "payments", "v1", "--url", url)
+        here.run("version", "install", "payments", "v1")
+        until(lambda: ask(server.gateway).status_code == 200)
+        arrived.clear()
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(ask(server.gateway)))
+        asking.start()
+        assert arrived.wait(PATIENCE)
+        code, _, err = server.end()
+        asking.join()
+    assert code == 0, err
+    assert answers[0].status_code == 200
+    with open_plane(here.folder) as plane:
+        assert plane.lake.outcome(answers[0].headers["x-vedette-request-id"]).served == "v1"
+        with plane.store.reading() as connection:
+            assert not connection.exec_driver_sql("SELECT count(*) FROM routers").scalar_one()
+
+
+def test_an_interrupt_ends_it_as_well_and_it_starts_again(here):
+    """Ctrl-C ends it with 0; a second start on the same folder serves the same data; --no-gateway has no gateway."""
+    with serving(here.folder, "--no-gateway") as server:
+        assert server.gateway is None
+        here.run("domain", "create", "legal")
+        assert server.end(signal.SIGINT)[0] == 0
+    with serving(here.folder, "--no-gateway") as server, Client(server.api) as client:
+        assert client.domains.get("legal").id == "legal"
+
+
+@pytest.mark.parametrize("option", ["--port", "--gateway-port"])
+def test_a_port_in_use_is_said(here, option):
+    """A port that is taken ends it with 7 and names the option, whichever of the two it is; nothing keeps running."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = {"--port": "0", "--gateway-port": "0"} | {option: str(taken.getsockname()[1])}
+        process = start(here.folder, *(word for pair in ports.items() for word in pair))
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 7, err
+    assert f"choose another one with {option}" in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_a_wrong_interval_or_database_is_refused(here):
+    """Input that is wrong ends it before anything listens."""
+    here.run("serve", "--interval", "soon", code=2)
+    here.where = ("--data", "mysql://x")
+    here.run("serve", "--port", "0", code=2)
+
+
+def test_the_folder_is_free_after_a_kill(here):
+    """After kill -9 the next start comes up and serves at once."""
+    with serving(here.folder) as server:
+        os.kill(server.pid, signal.SIGKILL)
+        server.process.wait(PATIENCE)
+    with serving(here.folder) as server:
+        assert httpx.get(f"{server.api}/livez").status_code == 200
+        assert server.end()[0] == 0
