@@ -45,6 +45,14 @@ class ArmSums:
         }
         return ArmSums(measures=measures, histograms=histograms)
 
+    def with_units(self) -> "ArmSums":
+        """Leave out what came without a unit; histograms, which are over all requests, stay as they are."""
+        measures = {
+            name: Moments(*(np.append(part[:-1], 0.0) for part in (seen.n, seen.mean, seen.m2)))
+            for name, seen in self.measures.items()
+        }
+        return ArmSums(measures=measures, histograms=self.histograms)
+
     @property
     def requests(self) -> int:
         """How many requests this version was assigned."""
@@ -71,3 +79,13 @@ class Evidence:
 
     cells: tuple[Cell, ...]
     history: ArmSums
+
+    def with_units(self) -> "Evidence":
+        """Leave out requests without a unit, where those were not assigned by chance."""
+        cells = tuple(
+            Cell(
+                revision=cell.revision, hour=cell.hour, canary=cell.canary.with_units(), stable=cell.stable.with_units()
+            )
+            for cell in self.cells
+        )
+        return Evidence(cells=cells, history=self.history.with_units())
