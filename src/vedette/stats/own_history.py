@@ -4,7 +4,8 @@ Arms made of whole tenants differ before anything is deployed: one tenant fails 
 a tenant resembles itself. Given the total of bad events, those on the canary are Binomial(total, ρ) if nothing changed,
 with ρ the canary's share of what the buckets' own past rates lead one to expect, whatever the mix of tenants. What this
 does not know, the *dispersion* covers: bursts inside a tenant and tenants that drift, seen in the stable arm, which the
-release does not touch; and histories that are short.
+release does not touch; and histories that are short. With rates that are estimated and a dispersion, the evidence is a
+quasi-likelihood: that it keeps its promise is measured (`bench/rollouts.py`), not proven.
 
 References:
     McCullagh & Nelder (1989), Generalized linear models, 2nd ed., §4.5 and §6.2 (dispersion).
@@ -20,7 +21,7 @@ from vedette.evidence.summary import FloatArray
 
 _LEAST_HISTORY = 20.0
 _LEAST_PSEUDO_REQUESTS = 20.0
-_PRIOR_BUCKETS = 30.0
+_PRIOR_BUCKETS = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def estimate_dispersion(bad: ArrayLike, expected: ArrayLike, *, least: ArrayLike
 
     Give it the *stable* arm, which the release under test does not touch. Buckets weigh by what they are expected to
     hold, as they do in the arm's total; a change common to all buckets (the domain's bad day) is taken out first. With
-    few effective buckets the ratio is noisy, so it is averaged with thirty buckets' worth of `least`.
+    few effective buckets the ratio is noisy, so it is averaged with twenty-five buckets' worth of `least`.
 
     Args:
         bad: bad events per bucket so far, shape (..., buckets).
@@ -162,11 +163,8 @@ def _pseudo_requests(requests: FloatArray, bad: FloatArray) -> FloatArray:
     within = domain * (1.0 - domain)
     differences = (requests * (_quotient(bad, requests, otherwise=0.0) - domain) ** 2).sum(axis=-1, keepdims=True)
     by_chance = ((requests > 0.0).sum(axis=-1, keepdims=True) - 1.0) * within
-    spread = _quotient(
-        differences - by_chance,
-        n - _quotient((requests**2).sum(axis=-1, keepdims=True), n, otherwise=0.0),
-        otherwise=0.0,
-    )
+    effective = n - _quotient((requests**2).sum(axis=-1, keepdims=True), n, otherwise=0.0)
+    spread = _quotient(differences - by_chance, effective, otherwise=0.0)
     return np.maximum(_quotient(within, spread, otherwise=np.inf), _LEAST_PSEUDO_REQUESTS)
 
 

@@ -48,7 +48,7 @@ def _prior() -> tuple[FloatArray, FloatArray]:
     """
     log_ratio = np.linspace(np.log(1.02), np.log(40.0), 64)
     weight = np.zeros_like(log_ratio)
-    for mass, centre, scale in ((0.25, 1.0, 0.1), (0.60, 2.0, 0.3), (0.15, 10.0, 0.5)):
+    for mass, centre, scale in ((0.27, 1.0, 0.1), (0.57, 2.0, 0.25), (0.16, 10.0, 0.5)):
         bell = np.exp(-0.5 * ((log_ratio - np.log(centre)) / scale) ** 2)
         weight += mass * bell / bell.sum()
     return log_ratio, np.log(weight)
