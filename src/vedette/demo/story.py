@@ -10,6 +10,7 @@ from vedette.kernel.records import record
 from vedette.rollouts.machine import Phase
 from vedette.store.rollouts import StoredDecision, StoredRollout
 
+_REST = timedelta(seconds=2)
 _RUNNING = frozenset({Phase.PENDING, Phase.PROGRESSING})
 
 
@@ -52,15 +53,20 @@ class Course:
         sight = self._look()
         if sight.done:
             return sight
-        newest = sight.rollout
-        ready = newest.status.phase not in _RUNNING if newest else sight.judged >= self._scenario.warm_up
-        if ready:
+        if self._is_time(sight):
             version = self._scenario.candidates[len(self._ids)]
             started = self._plane.canary.deploy_with_rollout(
                 self._scenario.domain.id, version, schedule(self._scenario, version), actor=ACTOR
             )
             self._ids.append(started.id)
         return sight
+
+    def _is_time(self, sight: Sight) -> bool:
+        """Say whether the next rollout may begin: after the warm-up, or once people saw how the last one ended."""
+        if sight.rollout is None:
+            return sight.judged >= self._scenario.warm_up
+        ended = sight.rollout.status.ended_at
+        return ended is not None and datetime.now(UTC) - ended > _REST
 
     def _look(self) -> Sight:
         canary = self._plane.canary

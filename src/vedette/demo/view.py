@@ -169,7 +169,7 @@ def _evidence(figures: Mapping[str, Any]) -> Text:
     return Text.assemble(
         ("█" * filled, style),
         ("░" * (_BAR - filled), "dim"),
-        f"  {e_value(log_e)} of {math.exp(bar):.0f} to take it back",
+        f"  e-value {e_value(log_e)}, {math.exp(bar):.0f} takes it back",
     )
 
 
@@ -182,11 +182,12 @@ def _log(sights: Sequence[Sight], height: int) -> RenderableType:
     made = sorted(
         ((one.at, one.id, one, sight) for sight in sights for one in sight.decisions), key=lambda row: row[:2]
     )
+    shown = made[-(height - 2) :]
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(no_wrap=True)
+    grid.add_column(style="dim", no_wrap=True, min_width=8)
+    grid.add_column(no_wrap=True, min_width=max((len(row[-1].scenario.domain.id) for row in shown), default=0))
     grid.add_column(no_wrap=True, overflow="ellipsis")
-    for at, _, one, sight in made[-(height - 2) :]:
+    for at, _, one, sight in shown:
         style = _STYLES.get(one.decision.action, "")
         grid.add_row(f"{at.astimezone():%H:%M:%S}", sight.scenario.domain.id, Text(_decided(one, sight), style))
     return Panel(grid, title="what the engine decided", title_align="left", height=height)
@@ -194,7 +195,17 @@ def _log(sights: Sequence[Sight], height: int) -> RenderableType:
 
 def _decided(one: StoredDecision, sight: Sight) -> str:
     version = next(rollout.spec.version for rollout in sight.rollouts if rollout.id == one.rollout)
-    return f"{version}: {one.decision.action}, {one.weight:g}%: {one.decision.sentence}"
+    match one.decision.action:
+        case Action.START:
+            return f"{version} starts at {one.weight:g}%"
+        case Action.ADVANCE:
+            return f"{version} climbs to {one.weight:g}%: {one.decision.sentence}"
+        case Action.ABORT:
+            return f"{version} is TAKEN BACK: {one.decision.sentence}"
+        case Action.PROMOTE:
+            return f"{version} is PROMOTED: {one.decision.reasons[-1].message}"
+        case _:
+            return f"{version}: {one.decision.action}: {one.decision.sentence}"
 
 
 def _now(sight: Sight) -> str:
