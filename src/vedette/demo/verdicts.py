@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vedette.control.plane import ControlPlane
-from vedette.demo.scenario import ACCURACY, Scenario
+from vedette.demo.scenario import ACCURACY
 from vedette.demo.story import Sight
 from vedette.evidence.arms import ArmSums
 from vedette.kernel.decision import Action
@@ -29,8 +29,7 @@ class Verdict:
     """One candidate, what became of it, what should have, and the evidence.
 
     ``error`` and ``stable_error`` are the true shares of wrong answers; ``evidence`` are the figures of the accuracy
-    guardrail at the last look, empty if there was none. ``expected`` and ``phase`` are None where no rollout came to
-    its end.
+    guardrail at the last look, empty if there was none. ``phase`` is None where no rollout came to its end.
     """
 
     domain: str
@@ -130,12 +129,3 @@ def _sum(arms: list[ArmSums]) -> Served:
 
 
 _NOTHING = Served(requests=0, judged=0, wrong=0)
-
-
-def true_errors(scenario: Scenario) -> str:
-    """Say the truth about a domain's versions in a line."""
-    said = (
-        f"{artefact.version} {scenario.errors[artefact.version]:.1%} ({artefact.role})"
-        for artefact in scenario.artefacts
-    )
-    return ", ".join(said)
