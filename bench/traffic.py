@@ -101,9 +101,10 @@ def _sticky(scenario: Scenario, runs: int, generator: np.random.Generator) -> Tr
     on_canary = place[:, None, :] < weights()[:, None]
 
     bursting = generator.random((runs, MINUTES, TENANTS)) < scenario.burst_share
-    failing = rate * np.where(bursting, 10.0, 1.0) * np.where(on_canary, scenario.ratio, 1.0)
-    requests = generator.poisson(mean_requests, (runs, MINUTES, TENANTS))
-    bad = generator.binomial(requests, np.minimum(failing, 1.0))
+    failing = np.minimum(rate * np.where(bursting, 10.0, 1.0) * np.where(on_canary, scenario.ratio, 1.0), 1.0)
+    # Of a Poisson number of requests the bad and the good are independent Poisson numbers.
+    bad = generator.poisson(mean_requests * failing)
+    requests = bad + generator.poisson(mean_requests * (1.0 - failing))
 
     past = generator.poisson(DAY * mean_requests, (runs, TENANTS))
     burst_minutes = generator.binomial(DAY, scenario.burst_share, (runs, TENANTS))
@@ -111,22 +112,22 @@ def _sticky(scenario: Scenario, runs: int, generator: np.random.Generator) -> Tr
     past_bad = generator.binomial(past - in_burst, rate[:, 0])
     past_bad += generator.binomial(in_burst, np.minimum(10.0 * rate[:, 0], 1.0))
 
-    into = _into_buckets(bucket)
     by_tenant = (requests * on_canary, requests * ~on_canary, bad * on_canary, bad * ~on_canary)
     return Traffic(
         Arms(*(counts.sum(axis=-1).astype(np.float64) for counts in by_tenant)),
         Tenants(
-            arms=Arms(*(counts @ into for counts in by_tenant)),
-            history_requests=(past[:, None, :] @ into)[:, 0],
-            history_bad=(past_bad[:, None, :] @ into)[:, 0],
+            arms=Arms(*(_by_bucket(counts, bucket) for counts in by_tenant)),
+            history_requests=_by_bucket(past, bucket),
+            history_bad=_by_bucket(past_bad, bucket),
         ),
     )
 
 
-def _into_buckets(bucket: NDArray[np.int64]) -> Array:
-    """For each run, a 0/1 matrix (tenants, columns) that adds tenants of one bucket into one column."""
-    into = np.zeros((*bucket.shape, TENANTS))
-    for run, tenants in enumerate(bucket):
-        _, column = np.unique(tenants, return_inverse=True)
-        into[run, np.arange(TENANTS), column] = 1.0
-    return into
+def _by_bucket(by_tenant: NDArray[np.int64], bucket: NDArray[np.int64]) -> Array:
+    """Add up the tenants of each bucket: shape (runs, …, tenants) in and, with zeros behind, out."""
+    added = np.zeros(by_tenant.shape)
+    for run, home in enumerate(bucket):
+        order = np.argsort(home)
+        first = np.flatnonzero(np.diff(home[order], prepend=-1))
+        added[run, ..., : first.size] = np.add.reduceat(by_tenant[run][..., order], first, axis=-1)
+    return added
