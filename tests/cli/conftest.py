@@ -4,10 +4,11 @@ import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
-from click.testing import CliRunner
-from tests.cli.server import serving
+from click.testing import CliRunner, Result
+from tests.cli.server import Server
 
 from vedette.catalog.backend import OpenAIBackend
 from vedette.catalog.domain import DomainSpec
@@ -15,6 +16,7 @@ from vedette.catalog.version import VersionSpec
 from vedette.cli.main import cli
 from vedette.control.plane import open_plane
 from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.routing.plan import TrafficPlan
 
 STEPS = "10%:0s,50%:0s,100%:0s"
 
@@ -22,22 +24,22 @@ STEPS = "10%:0s,50%:0s,100%:0s"
 class Stage:
     """One data folder and what happens in it."""
 
-    def __init__(self, folder, *where):
+    def __init__(self, folder: Path, *where: str) -> None:
         self.folder = folder
         self.where = where or ("--data", str(folder))
         self._sent = 0
 
-    def run(self, *arguments, code=0, stdin=None):
+    def run(self, *arguments: str, code: int = 0, stdin: str | None = None) -> Result:
         """Run a command on the folder (or its server) as a user would, and check its exit code."""
         result = CliRunner().invoke(cli, [*self.where, *arguments], input=stdin, prog_name="vedette")
         assert result.exit_code == code, (arguments, result.exit_code, result.output)
         return result
 
-    def json(self, *arguments, code=0):
+    def json(self, *arguments: str, code: int = 0) -> Any:
         """Run a command and read the JSON it prints."""
         return json.loads(self.run(*arguments, "-o", "json", code=code).stdout)
 
-    def serving(self):
+    def serving(self) -> Self:
         """Make the domain ``payments``, with ``v1`` stable and ``v2`` registered."""
         with open_plane(self.folder) as plane:
             plane.domains.create("payments", DomainSpec(title="Payments"), actor="ada")
@@ -47,18 +49,20 @@ class Stage:
             plane.versions.install("payments", "v1", actor="ada")
         return self
 
-    def rolling(self, *options):
+    def rolling(self, *options: str) -> Self:
         """Start a rollout of ``v2`` and let a gateway serve its first step."""
         self.serving()
         self.run("rollout", "start", "payments", "v2", "--steps", STEPS, *options)
         self.work()
         return self
 
-    def work(self, *, canary=0, stable=0, bad=0, passes=1):
+    def work(self, *, canary: int = 0, stable: int = 0, bad: int = 0, passes: int = 1) -> None:
         """Send requests by the plan in force, confirm the plan, and let the reconciler pass over it."""
         with open_plane(self.folder) as plane:
             plan = plane.traffic.plan("payments")
-            made = [self._outcome(plan, plan.canary.version, index < bad) for index in range(canary) if plan.canary]
+            made = [
+                self._outcome(plan, plan.canary.version, failed=index < bad) for index in range(canary) if plan.canary
+            ]
             made += [self._outcome(plan, plan.stable, failed=False) for _ in range(stable)]
             if made:
                 plane.lake.ship(f"batch-{self._sent}", made)
@@ -67,7 +71,7 @@ class Stage:
                 plane.reconciler.tick()
             plane.reconciler.release()
 
-    def _outcome(self, plan, version, failed):
+    def _outcome(self, plan: TrafficPlan, version: str, *, failed: bool) -> Outcome:
         self._sent += 1
         return Outcome(
             id=f"o{self._sent}",
@@ -90,6 +94,12 @@ def _no_settings(monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def _server(_template):
+    with Server(_template) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def _template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("template") / "data"
     open_plane(folder).close()
@@ -103,10 +113,10 @@ def here(tmp_path, _template, _no_settings):
 
 
 @pytest.fixture(params=["here", "server"])
-def stage(request, tmp_path, here):
+def stage(request, here, _server):
     """A stage on a fresh folder, and then one on a server over a fresh folder: commands are the same on both."""
     if request.param == "here":
         yield here
         return
-    with serving(tmp_path / "data") as url:
-        yield Stage(tmp_path / "data", "--server", url)
+    with _server.over(here.folder) as url:
+        yield Stage(here.folder, "--server", url)

@@ -3,13 +3,14 @@
 import json
 from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 sqlite = pytest.importorskip("pysqlite3.dbapi2")
 
 
-def edit(folder, statement):
+def edit(folder: Path, statement: str) -> None:
     """Change the record behind vedette's back, as someone with the file could."""
     with closing(sqlite.connect(str(folder / "control.db"))) as connection:
         triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()

@@ -2,13 +2,17 @@
 
 import os
 import shutil
+from typing import Any
 
+from tests.cli.conftest import Stage
 from tests.cli.test_audit import edit
 
+from vedette.catalog.backend import LocalBackend
 from vedette.cli import checks, exits
+from vedette.control.plane import open_plane
 
 
-def results(stage, code=0):
+def results(stage: Stage, code: int = 0) -> dict[str, Any]:
     """Run the doctor; give each check's result by its name."""
     return {check["name"]: check for check in stage.json("doctor", code=code)}
 
@@ -84,7 +88,7 @@ def test_missing_gateways_and_variables_warn(here):
 def test_a_gateway_on_an_old_plan_and_a_waiting_journal_warn(here):
     """A gateway that serves an older plan, and outcomes nobody ships, are warned of."""
     here.serving()
-    with checks.open_plane(here.folder) as plane:
+    with open_plane(here.folder) as plane:
         plane.traffic.confirm("slow", {"payments": 1})
     journal = here.folder / "journal"
     journal.mkdir()
@@ -99,7 +103,7 @@ def test_an_artefact_that_changed_fails(tmp_path):
     """A serving model whose file is gone or is not what it was fails."""
     artefact = tmp_path / "model.skops"
     artefact.write_bytes(b"changed")
-    backend = checks.LocalBackend(artefact=str(artefact), digest="0" * 64)
+    backend = LocalBackend(artefact=str(artefact), digest="0" * 64)
     assert ["not what its digest says" in fault for fault in checks._artefact(backend)] == [True]
     artefact.unlink()
     assert ["cannot be read" in fault for fault in checks._artefact(backend)] == [True]

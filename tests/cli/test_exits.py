@@ -49,7 +49,7 @@ def test_a_subclass_ends_like_its_ancestor_and_a_stranger_unexpected():
 @pytest.fixture
 def failing(monkeypatch):
     """A verb that raises what the test asks for."""
-    raised = []
+    raised: list[BaseException] = []
 
     @click.command()
     def fail():

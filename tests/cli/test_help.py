@@ -9,11 +9,13 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from tests.cli.conftest import Stage
 
 from vedette.cli import reference
 from vedette.cli.exits import MEANINGS
 from vedette.cli.main import cli
 from vedette.cli.session import Session
+from vedette.cli.verbs import promise
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 VERBS = dict(reference.verbs())
@@ -37,7 +39,7 @@ def test_help_says_what_a_verb_does_with_an_example(name):
     """Each verb's help begins with what it does, with an example of itself and every option's meaning."""
     result = CliRunner().invoke(cli, [*name.split()[1:], "--help"], prog_name="vedette")
     assert result.exit_code == 0
-    assert VERBS[name].help.split("\n")[0].endswith(".")
+    assert promise(VERBS[name]).endswith(".")
     examples = result.stdout.split("Examples:\n")[1]
     assert name in examples
     assert all(param.help for param in VERBS[name].params)
@@ -65,7 +67,7 @@ def test_completion_scripts_are_emitted(shell):
     assert "_VEDETTE_COMPLETE" in result.stdout
 
 
-def complete(stage, *words):
+def complete(stage: Stage, *words: str) -> list[str]:
     """Complete the last of some words, on the stage's data."""
     completer = ShellComplete(cli, {"obj": Session()}, "vedette", "_VEDETTE_COMPLETE")
     return [item.value for item in completer.get_completions([*stage.where, *words[:-1]], words[-1])]

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
@@ -24,30 +26,32 @@ PATIENCE = 60.0
 class Server:
     """A running ``vedette serve``."""
 
-    def __init__(self, process, ready):
+    def __init__(self, process: "subprocess.Popen[str]", ready: Path) -> None:
         self.process = process
         self.ready_file = ready
         said = json.loads(ready.read_text())
         self.pid, self.api, self.gateway = said["pid"], said["api"], said["gateway"]
 
-    def end(self, number=signal.SIGTERM):
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         """Send a signal and give exit code, standard output and standard error."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
 
 
-def start(folder, *options):
+def start(folder: Path, *options: str) -> "subprocess.Popen[str]":
     """Start the command; what it prints is piped."""
     command = [sys.executable, "-m", "vedette", "serve", "--data", str(folder), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
-def serving(folder, *options, ports=("--port", "0", "--gateway-port", "0")):
+def serving(folder: Path, *options: str) -> Iterator[Server]:
     """Run ``vedette serve`` on a folder until the block ends."""
     ready = folder.parent / f"ready-{time.monotonic_ns()}.json"
-    process = start(folder, *ports, "--interval", "100ms", "--ready-file", str(ready), *options)
+    process = start(
+        folder, "--port", "0", "--gateway-port", "0", "--interval", "100ms", "--ready-file", str(ready), *options
+    )
     try:
         deadline = time.monotonic() + PATIENCE
         while not ready.exists():
@@ -62,13 +66,13 @@ def serving(folder, *options, ports=("--port", "0", "--gateway-port", "0")):
 
 
 @contextmanager
-def model(delay=0.0, arrived=None):
+def model(delay: float = 0.0, arrived: threading.Event | None = None) -> Iterator[str]:
     """An OpenAI-compatible model that says when a request arrived and answers after a while; gives its base URL."""
 
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self):
+        def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             if arrived:
                 arrived.set()
@@ -81,7 +85,7 @@ def model(delay=0.0, arrived=None):
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, *_):
+        def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
@@ -95,13 +99,13 @@ def model(delay=0.0, arrived=None):
         server.server_close()
 
 
-def ask(gateway, **more):
+def ask(gateway: str) -> httpx.Response:
     """Ask the domain ``payments`` once."""
-    body = {"model": "payments", "messages": [{"role": "user", "content": "?"}], **more}
+    body = {"model": "payments", "messages": [{"role": "user", "content": "?"}]}
     return httpx.post(f"{gateway}/v1/chat/completions", json=body, timeout=PATIENCE)
 
 
-def until(condition):
+def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition that another process makes true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -121,7 +125,7 @@ def test_it_serves_both_and_takes_a_version_live_while_commands_work_on_the_fold
         here.run("rollout", "start", "payments", "v2", "--steps", "50%:0s,100%:0s")
         with Client(server.api) as client:
 
-            def promoted():
+            def promoted() -> bool:
                 ask(server.gateway)
                 return client.canary.get("payments").status.phase is Phase.PROMOTED
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from ruamel.yaml import YAML
 
-from vedette import config
 from vedette.cli import output
 from vedette.config import Settings, from_environment
 
@@ -20,7 +19,7 @@ def test_settings_come_from_the_environment_and_have_defaults(monkeypatch):
     def unknown():
         raise OSError("no such user")
 
-    monkeypatch.setattr(config.getpass, "getuser", unknown)
+    monkeypatch.setattr("getpass.getuser", unknown)
     assert from_environment({"VEDETTE_DATA": ""}) == Settings(data="vedette-data")
 
 

@@ -3,11 +3,13 @@
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
-from tests.cli.server import serving
+from tests.cli.server import Server
 
 import vedette
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
@@ -15,7 +17,7 @@ from vedette.catalog.domain import DomainSpec
 from vedette.catalog.lifecycle import DomainState
 from vedette.catalog.version import VersionSpec
 from vedette.client.client import Client
-from vedette.control.plane import open_plane
+from vedette.control.plane import ControlPlane, open_plane
 from vedette.evidence.outcome import Feedback, Outcome, OutcomeStatus
 from vedette.governance.audit import Head
 from vedette.kernel.errors import (
@@ -46,14 +48,20 @@ def folder(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.fixture(scope="module")
+def _server(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
 @pytest.fixture
-def both(folder):
+def both(folder, _server):
     """A plane on the folder, and a client of a server on the same folder."""
-    with serving(folder) as url, open_plane(folder) as plane, Client(url, actor="ada") as client:
+    with _server.over(folder) as url, open_plane(folder) as plane, Client(url, actor="ada") as client:
         yield plane, client
 
 
-def outcome(number, plan, version, *, failed=False):
+def outcome(number: int, plan: int, version: str, *, failed: bool = False) -> Outcome:
     """One loose request of a version."""
     return Outcome(
         id=f"o{number}",
@@ -68,7 +76,7 @@ def outcome(number, plan, version, *, failed=False):
     )
 
 
-def work(plane, *outcomes, passes=2):
+def work(plane: ControlPlane, *outcomes: Outcome, passes: int = 2) -> None:
     """Ship outcomes, let a gateway confirm the plan, and reconcile."""
     if outcomes:
         plane.lake.ship(f"b-{outcomes[0].id}", outcomes)
@@ -93,7 +101,7 @@ def test_reading_gives_the_plane_s_own_records(both):
     """Domains, versions, tenures, plans and entries read by the client equal those read by the plane."""
     plane, client = both
     now = datetime.now(UTC)
-    asked = [
+    asked: list[Callable[[Any], object]] = [
         lambda it: it.domains.get("payments"),
         lambda it: it.domains.page(),
         lambda it: it.domains.page(state=DomainState.ARCHIVED),
@@ -211,7 +219,7 @@ def test_errors_are_those_of_the_plane(both):
     """What the plane refuses, the client raises: the same class, message and hint."""
     plane, client = both
     artefact = LocalBackend(artefact="/nowhere/model.skops", digest="0" * 64)
-    asked = {
+    asked: dict[type[Exception], Callable[[Any], object]] = {
         InvalidInput: lambda it: it.domains.create("No Name", DomainSpec(), actor="ada"),
         NotFound: lambda it: it.domains.get("nowhere"),
         Conflict: lambda it: it.domains.create("payments", DomainSpec(), actor="ada"),
@@ -238,11 +246,12 @@ def test_a_change_without_an_actor_is_not_sent(actor):
         client.canary.abort("payments")
 
 
-def answering(*answers):
+def answering(*answers: httpx.Response | Exception) -> tuple[Client, list[httpx.Request]]:
     """A client whose requests get these answers in turn, and what was sent."""
-    sent, left = [], list(answers)
+    sent: list[httpx.Request] = []
+    left = list(answers)
 
-    def answer(request):
+    def answer(request: httpx.Request) -> httpx.Response:
         sent.append(request)
         given = left.pop(0)
         if isinstance(given, Exception):
