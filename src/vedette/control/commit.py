@@ -14,6 +14,9 @@ from vedette.store import outbox, rollouts, versions
 from vedette.store.leases import Lease
 from vedette.store.rollouts import StoredDecision, StoredRollout
 
+UNDO = "undo of "
+"""How the cause of a tenure begins that ended another one by undo."""
+
 
 def commit(
     change: Change,
@@ -91,7 +94,7 @@ def _set_aliases(change: Change, stored: StoredRollout, before: RolloutStatus) -
         versions.install_stable(connection, domain, stored.spec.version, at=change.at, cause=f"rollout {stored.id}")
         versions.clear_alias(connection, domain, "candidate")
     elif status.phase is Phase.UNDONE:
-        versions.install_stable(connection, domain, status.previous_stable, at=change.at, cause=f"undo of {stored.id}")
+        versions.install_stable(connection, domain, status.previous_stable, at=change.at, cause=f"{UNDO}{stored.id}")
     elif status.phase is Phase.ABORTED:
         versions.clear_alias(connection, domain, "candidate")
     else:

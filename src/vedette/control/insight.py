@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from vedette.control.look import take_look
+from vedette.control.look import lease_name, take_look
 from vedette.control.traffic import Traffic
 from vedette.evidence.metric import Metric
 from vedette.evidence.summary import EMPTY
@@ -86,7 +86,7 @@ def explain(
 ) -> Explanation:
     """Look now, decide, write nothing; and check that the last stored verdicts follow from their stored evidence."""
     look = take_look(connection, lake, traffic, stored, now)
-    name = f"rollout/{stored.id}"
+    name = lease_name(stored)
     watched = leases.watched(connection, [name])[name]
     step = advance(stored.spec, stored.status, look, Moment(utc=now, watched=watched))
     decisions = rollouts.decisions(connection, stored.id, limit=1, newest_first=True).items

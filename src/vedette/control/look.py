@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from vedette.catalog.domain import DomainConfig
+from vedette.control.commit import UNDO
 from vedette.control.traffic import Traffic
 from vedette.evidence.metric import BUILT_IN, Metric
 from vedette.evidence.summary import EMPTY
@@ -20,6 +21,15 @@ from vedette.store.rollouts import StoredRollout
 _RECENT = timedelta(minutes=2)
 _ENOUGH = 20
 _BROKEN = 0.5
+
+
+def lease_name(stored: StoredRollout) -> str:
+    """Name the lease under which a rollout is watched and moved: its group's, so that one replica moves a whole group.
+
+    What a group allows (how many in flight, which step) is thus decided by one after the other, never side by side.
+    """
+    group = stored.spec.group
+    return f"group/{group.name}" if group else f"rollout/{stored.id}"
 
 
 def take_look(connection: Connection, lake: LakeReader, traffic: Traffic, stored: StoredRollout, now: datetime) -> Look:
@@ -85,9 +95,13 @@ def _tenants(connection: Connection, domain: str, since: datetime) -> tuple[str,
 
 
 def _recent_stables(connection: Connection, domain: str, stable: str) -> tuple[str, ...]:
-    """Give the versions that were stable before the present one, the latest first, each once."""
+    """Give the versions that were stable before the present one, the latest first, each once, but for those undone."""
     found = versions.tenures(connection, domain, limit=100).items
-    return tuple(dict.fromkeys(tenure.version for tenure in found if tenure.version != stable))
+    ended_by = ("", *(tenure.cause for tenure in found))  # a tenure ends where the next one begins, for its cause
+    undone: dict[str, bool] = {}
+    for tenure, cause in zip(found, ended_by, strict=False):
+        undone.setdefault(tenure.version, cause.startswith(UNDO))
+    return tuple(version for version, taken_back in undone.items() if version != stable and not taken_back)
 
 
 def _peers(connection: Connection, stored: StoredRollout) -> tuple[Peer, ...]:

@@ -7,12 +7,12 @@ are the proof that somebody watches).
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from vedette.control.change import Changes
 from vedette.control.commit import commit
 from vedette.control.instruments import Instruments
-from vedette.control.look import take_look
+from vedette.control.look import lease_name, take_look
 from vedette.control.traffic import Traffic
 from vedette.kernel.clock import Moment
 from vedette.kernel.documents import dump
@@ -67,26 +67,25 @@ class Reconciler:
         with self._changes.reading() as connection:
             active = rollouts.active(connection)
         self._hold(active)
-        return sum(self._pass(stored) for stored in active if _name(stored) in self._held)
+        self._last_looks = {it.id: self._last_looks[it.id] for it in active if it.id in self._last_looks}
+        return sum(self._pass(stored) for stored in active if lease_name(stored) in self._held)
 
     def release(self) -> None:
         """Give every lease back, with the time watched so far, so that another replica need not wait."""
         self._renew(list(self._held))
-        with self._changes.store.transaction() as connection:
-            leases.release(connection, [lease for lease, _ in self._held.values()])
-        self._held.clear()
+        self._let_go(set(self._held))
 
     def _pass(self, stored: StoredRollout) -> bool:
         try:
             return self._move(stored)
         except LeaseLost:
-            self._held.pop(_name(stored), None)
+            self._held.pop(lease_name(stored), None)
         except Conflict as error:
             log.info("rollout %s moved meanwhile: %s", stored.id, error)
         return False
 
     def _move(self, stored: StoredRollout) -> bool:
-        lease, since = self._held[_name(stored)]
+        lease, since = self._held[lease_name(stored)]
         now = self._instruments.now()
         watched = lease.held + min(self._instruments.monotonic() - since, self._ttl)
         with self._changes.reading() as connection:
@@ -140,9 +139,8 @@ class Reconciler:
 
     def _hold(self, active: Sequence[StoredRollout]) -> None:
         """Renew the leases that are a third used, let go of those not needed, and take those that are free."""
-        names = {_name(stored) for stored in active}
-        for gone in self._held.keys() - names:
-            del self._held[gone]
+        names = {lease_name(stored) for stored in active}
+        self._let_go(self._held.keys() - names)
         now = self._instruments.monotonic()
         self._renew([name for name, (_, since) in self._held.items() if now - since > self._ttl / 3])
         wanted = names - self._held.keys()
@@ -154,6 +152,13 @@ class Reconciler:
                 gained = leases.acquire(connection, sorted(wanted), self._holder, ttl=self._ttl)
             self._held |= {lease.name: (lease, self._instruments.monotonic()) for lease in gained}
 
+    def _let_go(self, names: Collection[str]) -> None:
+        """Give leases back, so that whoever needs them next need not wait for them to run out."""
+        if not names:
+            return
+        with self._changes.store.transaction() as connection:
+            leases.release(connection, [self._held.pop(name)[0] for name in names])
+
     def _renew(self, names: Sequence[str]) -> None:
         if not names:
             return
@@ -163,7 +168,3 @@ class Reconciler:
         for name in names:
             del self._held[name]
         self._held |= {lease.name: (lease, now) for lease in kept}
-
-
-def _name(stored: StoredRollout) -> str:
-    return f"rollout/{stored.id}"

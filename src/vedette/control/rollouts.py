@@ -22,7 +22,7 @@ from vedette.kernel.ids import check_name
 from vedette.kernel.records import evolve
 from vedette.lake.evidence import LakeReader
 from vedette.rollouts import commands, planning
-from vedette.rollouts.machine import ACTIVE, RolloutStatus
+from vedette.rollouts.machine import ACTIVE, Phase, RolloutStatus
 from vedette.rollouts.planning import RolloutPlan
 from vedette.rollouts.replay import Replay, replay
 from vedette.rollouts.spec import RolloutSpec
@@ -384,8 +384,24 @@ def _check(connection: Connection, rollout: StoredRollout) -> None:
     if stable == spec.version:
         raise Refused(f"{spec.version!r} is stable already", hint="there is nothing to roll out")
     newest = rollouts.latest(connection, spec.domain)
-    if newest is not None and newest.id != rollout.id and newest.status.phase in ACTIVE:
+    if newest is None:
+        return
+    if newest.id != rollout.id and newest.status.phase in ACTIVE:
         raise Conflict(
             f"domain {domain.id!r} has a rollout already: {newest.name} ({newest.status.phase})",
             hint="wait for it, or abort it; one domain has one rollout at a time",
+        )
+    _refuse_while_group_returns(connection, newest)
+
+
+def _refuse_while_group_returns(connection: Connection, newest: StoredRollout) -> None:
+    """Refuse to begin again on a domain whose abort the others of its group have yet to see."""
+    group, aborted = newest.spec.group, newest.status
+    if group is None or aborted.phase is not Phase.ABORTED or aborted.ended_at is None:
+        return
+    peers = rollouts.in_group(connection, group.name)
+    left = [it.domain for it in peers if it.status.phase in ACTIVE and it.status.queued_at <= aborted.ended_at]
+    if left:
+        raise Refused(
+            f"group {group.name!r} still comes back: {', '.join(left)}", hint="begin again when all are taken back"
         )
