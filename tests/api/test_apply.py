@@ -143,3 +143,18 @@ def test_json_is_taken_and_other_media_are_not(client, plane):
     assert results(send(client, text, **{"Content-Type": "application/json"})) == [("Domain", "a", "created")]
     assert send(client, text, **{"Content-Type": "text/plain"}).status_code == 415
     assert plane.domains.get("a").title == "A"
+
+
+def test_what_would_never_end_is_refused(client):
+    """Aliases of aliases that would fill the memory, one that holds itself, and brackets without end are refused."""
+    begin = "apiVersion: vedette/v1\nkind: Domain\nmetadata: {name: a}\nspec:\n"
+    many = ",".join(["*x{}"] * 10)
+    levels = "".join(f"  x{n}: &x{n} [{many.replace('{}', str(n - 1))}]\n" for n in range(1, 30))
+    for text, line in (
+        (f"{begin}  x0: &x0 [a]\n{levels}", 4),
+        (f"{begin}  self: &s [*s]\n", 5),
+        ("\n" + "[" * 900_000, 2),
+    ):
+        response = send(client, text)
+        assert response.status_code in {400, 422}
+        assert response.json()["details"]["line"] == line

@@ -1,5 +1,6 @@
 """Documents over HTTP: what ``vedette apply -f`` sends."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
@@ -13,12 +14,15 @@ from vedette.api.requests import NAMED, Create, Plane
 from vedette.api.routes import BODY, plain, router
 from vedette.catalog.domain import DomainSpec
 from vedette.control.apply import Applied, VersionDocument, apply_text
+from vedette.kernel.errors import InvalidDocument
 from vedette.kernel.records import record
 from vedette.rollouts.spec import RolloutSpec
 
 routes = router("apply")
 
 MEDIA_TYPES = ("application/yaml", "application/json")
+_BRACKET = re.compile(r"[\[\]{}]")
+_DEEPEST = 100
 _TAKEN = {*MEDIA_TYPES, "application/x-yaml", "text/yaml"}
 
 
@@ -76,7 +80,19 @@ async def _text(request: Request) -> str:
     media = media_of(request)
     if media not in _TAKEN:
         raise HTTPException(415, f"send {' or '.join(MEDIA_TYPES)}, not {media or 'a body without Content-Type'}")
-    return await text_of(request)
+    text = await text_of(request)
+    _refuse_depth(text)
+    return text
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse brackets in brackets without end before a parser tries: its time grows with the square of their depth."""
+    depth = 0
+    for match in _BRACKET.finditer(text):
+        depth = depth + 1 if match[0] in "[{" else max(0, depth - 1)
+        if depth > _DEEPEST:
+            line, column = text.count("\n", 0, match.start()) + 1, match.start() - text.rfind("\n", 0, match.start())
+            raise InvalidDocument("nested too deeply", source="<body>", line=line, column=column)
 
 
 @routes.post("/apply", responses=plain(404, 409, 412, *BODY))

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 API_VERSION = "vedette/v1"
 KINDS = ("Domain", "ModelVersion", "Rollout")
+_LARGEST = 100_000
 
 
 def percent(value: str | float) -> float:
@@ -167,14 +168,24 @@ def _document(node: object, source: str) -> Document:
         raise refuse("metadata.name is missing", "metadata")
     if unknown := [key for key in metadata if key not in {"name", "labels"}]:
         raise refuse(f"unknown field {unknown[0]!r} in metadata", "metadata", unknown[0])
-    if not isinstance(spec, Mapping):
-        raise refuse("spec must be a mapping", "spec")
+    if not isinstance(spec, Mapping) or _size(spec, {}) > _LARGEST:
+        raise refuse(f"spec must be a mapping, and hold at most {_LARGEST} values with its aliases written out", "spec")
     labels = metadata.get("labels", {})
     if not isinstance(labels, Mapping) or not all(isinstance(value, str) for value in labels.values()):
         raise refuse("metadata.labels must map names to text", "metadata", "labels")
     return Document(
         kind=node["kind"], name=metadata["name"], spec=_plain(spec), labels=dict(labels), source=source, origin=node
     )
+
+
+def _size(node: Any, known: dict[int, int]) -> int:  # noqa: ANN401 - YAML is whatever YAML is
+    """Count the values of a node with every alias written out, reading each once."""
+    if isinstance(node, str) or not isinstance(node, (Mapping, Sequence)):
+        return 1
+    if id(node) not in known:
+        parts = node.values() if isinstance(node, Mapping) else node
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _plain(node: Any) -> Any:  # noqa: ANN401 - YAML is whatever YAML is
