@@ -5,9 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.api.conftest import ACTOR
 
-from vedette.control.plane import ControlPlane
+from vedette.control.plane import ControlPlane, open_plane
 
 KEYED = {**ACTOR, "Idempotency-Key": "k-1"}
+
+
+@pytest.fixture
+def plane(store_url):
+    """An empty control plane, on SQLite and then on PostgreSQL."""
+    with open_plane(store_url) as opened:
+        yield opened
 
 
 def counted(plane: ControlPlane) -> int:

@@ -17,11 +17,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, WithJsonSchema
 
 from vedette.control.plane import ControlPlane
-from vedette.kernel.documents import dump
+from vedette.kernel.documents import adapter, dump
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.hashing import digest
 from vedette.kernel.ids import NAME
@@ -97,7 +96,9 @@ async def respond_answered(_: Request, error: Exception) -> Response:
     assert isinstance(error, Answered)  # noqa: S101 - registered for these only
     marked = {"Idempotency-Replayed": "true"} if error.replayed else {}
     headers = {**error.answer["headers"], **marked}
-    return JSONResponse(error.answer["body"], status_code=error.answer["status"], headers=headers)
+    return Response(
+        error.answer["body"], status_code=error.answer["status"], headers=headers, media_type="application/json"
+    )
 
 
 def tag_of(value: object) -> str:
@@ -222,7 +223,8 @@ class Writing:
     def _answer(self, action: Callable[[], T], status: int, location: Callable[[T], str]) -> NoReturn:
         def answered() -> Mapping[str, Any]:
             value = action()
-            return {"status": status, "headers": _headers(value, location(value)), "body": dump(value)}
+            body = adapter(type(value)).dump_json(value, by_alias=True).decode()
+            return {"status": status, "headers": _headers(value, location(value)), "body": body}
 
         answer, replayed = self.plane.changes.once(f"{self.actor}/{self.key}", self.fingerprint, answered)
         raise Answered(answer, replayed=replayed)
