@@ -30,6 +30,7 @@ from vedette.kernel.errors import (
     Refused,
     StaleRevision,
     Unavailable,
+    VedetteError,
 )
 from vedette.rollouts.spec import RolloutSpec, Step
 
@@ -219,7 +220,7 @@ def test_errors_are_those_of_the_plane(both):
     """What the plane refuses, the client raises: the same class, message and hint."""
     plane, client = both
     artefact = LocalBackend(artefact="/nowhere/model.skops", digest="0" * 64)
-    asked: dict[type[Exception], Callable[[Any], object]] = {
+    asked: dict[type[VedetteError], Callable[[Any], object]] = {
         InvalidInput: lambda it: it.domains.create("No Name", DomainSpec(), actor="ada"),
         NotFound: lambda it: it.domains.get("nowhere"),
         Conflict: lambda it: it.domains.create("payments", DomainSpec(), actor="ada"),

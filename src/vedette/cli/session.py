@@ -10,7 +10,7 @@ import click
 
 from vedette.cli import output
 from vedette.config import from_environment
-from vedette.kernel.errors import InvalidInput, NotFound
+from vedette.kernel.errors import InvalidInput, NotFound, Refused
 
 if TYPE_CHECKING:
     from vedette.client.client import Client
@@ -103,6 +103,10 @@ class Session:
         click.echo(line, err=True)
 
     def confirm(self, question: str, *, yes: bool) -> None:
-        """Ask before something that cannot be taken back, when there is a person to ask."""
-        if not yes and sys.stdin.isatty():
-            click.confirm(question, abort=True, err=True)
+        """Ask before something that cannot be taken back, when there is a person to ask.
+
+        Raises:
+            Refused: the person said no.
+        """
+        if not yes and sys.stdin.isatty() and not click.confirm(question, err=True):
+            raise Refused("you said no", hint="nothing was changed")
