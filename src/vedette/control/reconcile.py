@@ -16,7 +16,7 @@ from vedette.control.look import lease_name, take_look
 from vedette.control.traffic import Traffic
 from vedette.kernel.clock import Moment
 from vedette.kernel.documents import dump
-from vedette.kernel.errors import Conflict, LeaseLost, VedetteError
+from vedette.kernel.errors import Conflict, LeaseLost, Unavailable, VedetteError
 from vedette.lake.evidence import LakeReader
 from vedette.rollouts.advance import Advance, Look, advance
 from vedette.rollouts.replay import RecordedLook
@@ -82,6 +82,10 @@ class Reconciler:
             self._held.pop(lease_name(stored), None)
         except Conflict as error:
             log.info("rollout %s moved meanwhile: %s", stored.id, error)
+        except Unavailable:
+            raise  # the store itself: no other rollout would fare better
+        except Exception:  # one rollout that breaks, in whatever way, must not stop the others from being watched
+            log.exception("rollout %s could not be moved, trying again", stored.id)
         return False
 
     def _move(self, stored: StoredRollout) -> bool:
