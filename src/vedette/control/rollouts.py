@@ -4,25 +4,24 @@ Verbs change a rollout under compare-and-swap and return it as it is then. What 
 reconciler (`control.reconcile`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
-from vedette.catalog.lifecycle import DomainState
 from vedette.control import insight
+from vedette.control.admission import Schedule, admit, find, spec_of
 from vedette.control.commit import commit, settle
 from vedette.control.foundation import Foundation
 from vedette.control.insight import Analytics, Explanation
 from vedette.evidence.metric import MetricKind
-from vedette.kernel.documents import dump, load
-from vedette.kernel.errors import Conflict, InvalidInput, NotFound, Refused, StaleRevision
+from vedette.kernel.documents import dump
+from vedette.kernel.errors import Conflict, InvalidInput, Refused, StaleRevision
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import evolve
 from vedette.lake.evidence import LakeReader
 from vedette.rollouts import commands, planning
-from vedette.rollouts.machine import ACTIVE, Phase, RolloutStatus
+from vedette.rollouts.machine import ACTIVE, RolloutStatus
 from vedette.rollouts.planning import RolloutPlan
 from vedette.rollouts.replay import Replay, replay
 from vedette.rollouts.spec import RolloutSpec
@@ -30,7 +29,6 @@ from vedette.store import domains, plans, rollouts, versions
 from vedette.store.pages import Page
 from vedette.store.rollouts import StoredDecision, StoredLook, StoredRollout
 
-Schedule = RolloutSpec | Mapping[str, Any] | Sequence[float | str]
 _Verb = Callable[[Connection, StoredRollout, datetime], commands.Outcome]
 
 
@@ -75,7 +73,7 @@ class CanaryDeployment:
             Conflict: the domain has a rollout that is not at its end.
             Refused: the domain is not active, has no stable version, or the version is stable already.
         """
-        spec = _spec(domain_id, model_version, rollout_schedule)
+        spec = spec_of(domain_id, model_version, rollout_schedule)
         now = self._instruments.now()
         rollout_id = self._instruments.new_id()
         stored = StoredRollout(
@@ -88,11 +86,11 @@ class CanaryDeployment:
             created_by=self._changes.who(actor),
         )
         with self._changes.reading() as connection:
-            _check(connection, stored)
+            admit(connection, stored)
         if dry_run:
             return stored
         with self._changes.begin(actor, request_id) as change:
-            _check(change.connection, stored)
+            admit(change.connection, stored)
             rollouts.create(change.connection, stored)
             versions.set_alias(change.connection, domain_id, "candidate", spec.version)
             change.record(
@@ -121,7 +119,7 @@ class CanaryDeployment:
         with self._changes.begin(actor, request_id) as change:
             status, decision = commands.revise(known.status, change.at)
             revised = evolve(known, spec=spec, status=status)
-            _check(change.connection, revised)
+            admit(change.connection, revised)
             revision = rollouts.revise(
                 change.connection,
                 known.id,
@@ -141,7 +139,7 @@ class CanaryDeployment:
             NotFound: there is none.
         """
         with self._changes.reading() as connection:
-            return _find(connection, ref)
+            return find(connection, ref)
 
     def page(
         self, *, domain: str | None = None, active: bool = False, after: str | None = None, limit: int = 50
@@ -154,14 +152,14 @@ class CanaryDeployment:
     def decisions(self, ref: str, *, after: str | None = None, limit: int = 50) -> Page[StoredDecision]:
         """List what was decided about a rollout, in order."""
         with self._changes.reading() as connection:
-            return rollouts.decisions(connection, _find(connection, ref).id, after=after, limit=limit)
+            return rollouts.decisions(connection, find(connection, ref).id, after=after, limit=limit)
 
     def looks(
         self, ref: str, *, after: str | None = None, limit: int = 50, newest_first: bool = False
     ) -> Page[StoredLook]:
         """List what was seen of a rollout, in order."""
         with self._changes.reading() as connection:
-            found = _find(connection, ref)
+            found = find(connection, ref)
             return rollouts.looks(connection, found.id, after=after, limit=limit, newest_first=newest_first)
 
     def plan(
@@ -183,7 +181,7 @@ class CanaryDeployment:
         Raises:
             InvalidInput: the domain had no traffic and none was given, or a figure is out of range.
         """
-        spec = _spec(domain_id, model_version, rollout_schedule)
+        spec = spec_of(domain_id, model_version, rollout_schedule)
         with self._changes.reading() as connection:
             config = domains.get(connection, domain_id).config
         rates = [g.metric for g in spec.guardrails if config.metric(g.metric).kind is MetricKind.RATE]
@@ -201,13 +199,13 @@ class CanaryDeployment:
     def explain(self, ref: str) -> Explanation:
         """Say why a rollout is where it is, and what a look at this moment decides; writes nothing."""
         with self._changes.reading() as connection:
-            stored = _find(connection, ref)
+            stored = find(connection, ref)
             return insight.explain(connection, self._lake, self._traffic, stored, self._instruments.now())
 
     def analytics(self, ref: str) -> Analytics:
         """Say how long each step took, what the canary served, and how much exposure was saved."""
         with self._changes.reading() as connection:
-            return insight.analyse(connection, _find(connection, ref))
+            return insight.analyse(connection, find(connection, ref))
 
     def replay(self, ref: str, rollout_schedule: Schedule | None = None, *, attempt: int | None = None) -> Replay:
         """Run a rollout's recorded evidence through another schedule or other guardrails; writes nothing.
@@ -221,13 +219,13 @@ class CanaryDeployment:
             InvalidInput: the attempt recorded no evidence.
         """
         with self._changes.reading() as connection:
-            stored = _find(connection, ref)
+            stored = find(connection, ref)
             looks = insight.all_looks(connection, stored.id, attempt or stored.status.attempt)
         if isinstance(rollout_schedule, Mapping):
             rollout_schedule = {**dump(stored.spec), **rollout_schedule}
         spec = stored.spec
         if rollout_schedule is not None:
-            spec = _spec(spec.domain, spec.version, rollout_schedule)
+            spec = spec_of(spec.domain, spec.version, rollout_schedule)
         return replay(spec, looks)
 
     def pause(
@@ -276,7 +274,7 @@ class CanaryDeployment:
         """Begin again at step 0 with new evidence."""
 
         def verb(connection: Connection, it: StoredRollout, now: datetime) -> commands.Outcome:
-            _check(connection, it)
+            admit(connection, it)
             return commands.retry(it.status, now, why)
 
         return self._do(ref, actor, expected, request_id, verb)
@@ -327,7 +325,7 @@ class CanaryDeployment:
         for attempt in range(5):
             try:
                 with self._changes.begin(actor, request_id) as change:
-                    it = _find(change.connection, ref)
+                    it = find(change.connection, ref)
                     _expect(it, expected)
                     status, decision = verb(change.connection, it, change.at)
                     return commit(change, self._traffic, it, status, decision)
@@ -340,68 +338,3 @@ class CanaryDeployment:
 def _expect(it: StoredRollout, expected: int | None) -> None:
     if expected is not None and expected != it.revision:
         raise StaleRevision(f"rollout {it.name!r} is at revision {it.revision}, not {expected}", hint="read it again")
-
-
-def _find(connection: Connection, ref: str) -> StoredRollout:
-    try:
-        return rollouts.get(connection, ref)
-    except NotFound:
-        found = rollouts.named(connection, ref) or rollouts.latest(connection, ref)
-        if found is None:
-            raise NotFound(
-                f"there is no rollout {ref!r}",
-                hint="name it by its id, its name or its domain; see vedette rollout list",
-            ) from None
-        return found
-
-
-def _spec(domain: str, version: str, schedule: Schedule | None) -> RolloutSpec:
-    if isinstance(schedule, RolloutSpec):
-        if (schedule.domain, schedule.version) != (domain, version):
-            raise InvalidInput(f"the schedule is for {schedule.domain}/{schedule.version}, not {domain}/{version}")
-        return schedule
-    fields: dict[str, Any] = dict(schedule) if isinstance(schedule, Mapping) else {}
-    if schedule is not None and not isinstance(schedule, Mapping):
-        fields = {"steps": [{"weight": weight} for weight in schedule]}
-    return load(RolloutSpec, {**fields, "domain": domain, "version": version})
-
-
-def _check(connection: Connection, rollout: StoredRollout) -> None:
-    """Refuse a rollout that could not run."""
-    spec = rollout.spec
-    domain = domains.get(connection, spec.domain)
-    if domain.state is not DomainState.ACTIVE:
-        raise Refused(f"domain {domain.id!r} is {domain.state}", hint="restore it first")
-    versions.get(connection, spec.domain, spec.version)
-    for guardrail in spec.guardrails:
-        domain.config.metric(guardrail.metric)
-    stable = versions.aliases(connection, spec.domain).get("stable", "")
-    if not stable:
-        raise Refused(
-            f"domain {domain.id!r} has no stable version to compare with",
-            hint="make its first version stable: vedette version install",
-        )
-    if stable == spec.version:
-        raise Refused(f"{spec.version!r} is stable already", hint="there is nothing to roll out")
-    newest = rollouts.latest(connection, spec.domain)
-    if newest is None:
-        return
-    if newest.id != rollout.id and newest.status.phase in ACTIVE:
-        raise Conflict(
-            f"domain {domain.id!r} has a rollout already: {newest.name} ({newest.status.phase})",
-            hint="wait for it, or abort it; one domain has one rollout at a time",
-        )
-    _refuse_while_group_returns(connection, newest)
-
-
-def _refuse_while_group_returns(connection: Connection, newest: StoredRollout) -> None:
-    """Refuse to begin again on a domain whose abort the others of its group have yet to see."""
-    group, aborted = newest.spec.group, newest.status
-    if group is None or aborted.phase is not Phase.ABORTED or aborted.ended_at is None:
-        return
-    peers = rollouts.in_group(connection, group.name)
-    left = [it.domain for it in peers if it.status.phase in ACTIVE and it.status.queued_at <= aborted.ended_at]
-    if left:
-        raise Refused(
-            f"group {group.name!r} still comes back: {', '.join(left)}", hint="begin again when all are taken back"
-        )
