@@ -8,20 +8,8 @@ from bench.comparison import run
 def test_a_small_run_prints_a_row_a_rule_and_writes_every_figure(tmp_path, capsys):
     """One block, two rules: each scenario has its share of stops, the median minute and the bad requests served."""
     results = tmp_path / "results.json"
-    run(
-        [
-            "--block",
-            "100 requests",
-            "--rule",
-            "style",
-            "--healthy-runs",
-            "40",
-            "--bad-runs",
-            "20",
-            "--json",
-            str(results),
-        ]
-    )
+    runs = ["--healthy-runs", "40", "--bad-runs", "20"]
+    run(["--block", "100 requests", "--rule", "style", *runs, "--json", str(results)])
     printed = capsys.readouterr().out
     assert "Argo Rollouts style" in printed
     assert "Flagger style" in printed

@@ -60,7 +60,7 @@ def against_history(
     left out on both arms.
 
     Args:
-        canary_requests: requests per cell and bucket on the canary, shape (..., cells, buckets), cells in time's order.
+        canary_requests: requests per cell and bucket on the canary, shape (..., cells, buckets): at least one cell, in time's order.
         canary_bad: bad events among those; same shape, as are the next two.
         stable_requests: requests on stable.
         stable_bad: bad events among those.
@@ -70,38 +70,40 @@ def against_history(
     Returns:
         What `log_e_regression` takes, with `dispersion[..., None]`; `covered` of 0 says that there was no history.
     """
-    canary_n, canary_y, stable_n, stable_y = np.broadcast_arrays(
+    canary, canary_wrong, stable, stable_wrong = np.broadcast_arrays(
         *(np.asarray(x, dtype=np.float64) for x in (canary_requests, canary_bad, stable_requests, stable_bad))
     )
-    buckets = (*canary_n.shape[:-2], canary_n.shape[-1])
-    past_n = np.broadcast_to(np.asarray(history_requests, dtype=np.float64), buckets)
-    past_y = np.broadcast_to(np.asarray(history_bad, dtype=np.float64), buckets)
-    on_canary, on_stable, covered = [], [], []
-    observed, expected, exposed, owed = (np.zeros(buckets) for _ in range(4))
-    for cell in range(canary_n.shape[-2]):
-        c, y, s, z = (x[..., cell, :] for x in (canary_n, canary_y, stable_n, stable_y))
-        known = past_n >= _LEAST_HISTORY
-        kappa = _pseudo_requests(past_n, past_y)
-        rate = past_rate(past_n, past_y, pseudo_requests=kappa)
-        seen, due = (z * known).sum(axis=-1), (s * rate * known).sum(axis=-1)
-        level = ((seen + 0.5) / (due + 0.5))[..., None]
-        on_canary.append(((y * known).sum(axis=-1), (c * rate * known).sum(axis=-1)))
-        on_stable.append((seen, due))
-        covered.append((c * known).sum(axis=-1))
-        observed = observed + z * known
-        expected = expected + s * rate * known * level
-        exposed = exposed + c * known * level
-        owed = owed + c * rate * known * level
-        noise = _quotient((owed * exposed / (past_n + kappa)).sum(axis=-1), owed.sum(axis=-1), otherwise=0.0)
-        past_n, past_y = past_n + s * level, past_y + z
-    bad_canary, due_canary = (np.stack(x, axis=-1) for x in zip(*on_canary, strict=True))
-    bad_stable, due_stable = (np.stack(x, axis=-1) for x in zip(*on_stable, strict=True))
+    shape = (*canary.shape[:-2], canary.shape[-1])
+    past = np.broadcast_to(np.asarray(history_requests, dtype=np.float64), shape)
+    past_wrong = np.broadcast_to(np.asarray(history_bad, dtype=np.float64), shape)
+    seen: list[tuple[FloatArray, FloatArray]] = []  # by cell: bad events on the canary and on stable …
+    due: list[tuple[FloatArray, FloatArray]] = []  # … and how many of them the past leads one to expect
+    known_requests = np.zeros(shape)
+    stable_seen, stable_due, canary_due, canary_exposed = (np.zeros(shape) for _ in range(4))
+    noise = np.zeros(shape[:-1])
+    for cell in range(canary.shape[-2]):
+        known = past >= _LEAST_HISTORY
+        pseudo = _pseudo_requests(past, past_wrong)
+        rate = past_rate(past, past_wrong, pseudo_requests=pseudo)
+        on_canary, on_stable = canary[..., cell, :] * known, stable[..., cell, :] * known
+        wrong = stable_wrong[..., cell, :] * known
+        seen.append(((canary_wrong[..., cell, :] * known).sum(axis=-1), wrong.sum(axis=-1)))
+        due.append(((on_canary * rate).sum(axis=-1), (on_stable * rate).sum(axis=-1)))
+        level = ((seen[-1][1] + 0.5) / (due[-1][1] + 0.5))[..., None]
+        known_requests = known_requests + on_canary
+        stable_seen, stable_due = stable_seen + wrong, stable_due + on_stable * rate * level
+        canary_due, canary_exposed = canary_due + on_canary * rate * level, canary_exposed + on_canary * level
+        unsure = (canary_due * canary_exposed / (past + pseudo)).sum(axis=-1)
+        noise = _quotient(unsure, canary_due.sum(axis=-1), otherwise=0.0)
+        past, past_wrong = past + stable[..., cell, :] * level, past_wrong + stable_wrong[..., cell, :]
+    bad_canary, bad_stable = (np.stack(counts, axis=-1) for counts in zip(*seen, strict=True))
+    due_canary, due_stable = (np.stack(counts, axis=-1) for counts in zip(*due, strict=True))
     return HistoryCells(
         bad_canary=bad_canary,
         bad_total=bad_canary + bad_stable,
         expected_share=_quotient(due_canary, due_canary + due_stable, otherwise=0.0),
-        dispersion=estimate_dispersion(observed, expected, least=1.0 + noise),
-        covered=_quotient(np.sum(covered, axis=0), canary_n.sum(axis=(-2, -1)), otherwise=0.0),
+        dispersion=estimate_dispersion(stable_seen, stable_due, least=1.0 + noise),
+        covered=_quotient(known_requests.sum(axis=-1), canary.sum(axis=(-2, -1)), otherwise=0.0),
     )
 
 
