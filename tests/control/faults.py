@@ -121,6 +121,12 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def heir(plane: ControlPlane, *, monotonic: float = 0.0) -> ControlPlane:
+    """Start a process after the one of ``plane`` died: nothing is left but the databases and the calendar."""
+    plane.close()
+    return ControlPlane(plane.store, plane.lake, plane.folder, Clock(plane.instruments.now(), monotonic))
+
+
 def prepare(plane: ControlPlane, *domains: str) -> None:
     """Make domains with versions v1, stable, and v2."""
     for domain in domains:
@@ -135,7 +141,7 @@ def prepare(plane: ControlPlane, *domains: str) -> None:
 def begin(plane: ControlPlane, domain: str, **fields: object) -> None:
     """Ask for v2 of a domain to go live, as often as one likes."""
     spec = load(RolloutSpec, {"domain": domain, "version": "v2", "steps": list(STEPS)} | fields)
-    plane.canary.apply(domain, spec, actor="ada")
+    plane.canary.apply(f"{domain}-v2", spec, actor="ada")
 
 
 def confirm(plane: ControlPlane, *domains: str, gateway: str = "gateway") -> None:

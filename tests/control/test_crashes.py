@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from tests.control.faults import Clock, Died, Fuse, die, lapse, play, play_until_killed, prepare, script, story
+from tests.control.faults import Clock, Died, Fuse, die, heir, lapse, play, play_until_killed, prepare, script, story
 
 from vedette.control.plane import ControlPlane, open_plane
 from vedette.store.tables import audit_head, outbox, rollout_looks
@@ -69,12 +69,6 @@ def plane(store_url):
         yield opened
 
 
-def _heir(plane: ControlPlane) -> ControlPlane:
-    """Start a process after the one of ``plane`` died: nothing is left but the databases and the calendar."""
-    plane.close()
-    return ControlPlane(plane.store, plane.lake, plane.folder, Clock(plane.instruments.now()))
-
-
 def _effects(plane: ControlPlane, posted: _Posted, domain: str) -> list[tuple[str, str]]:
     """Give the effects of a domain's rollout that were performed, each once: repetitions must be equal."""
     performed = {effect_id: body for effect_id, body in posted if body["domain"] == domain}
@@ -98,7 +92,7 @@ def test_death_before_any_write_changes_nothing_of_the_end(plane, posted):
     over = False
     with Fuse(die) as fuse:
         while not over:
-            plane = _heir(plane)
+            plane = heir(plane)
             lapse(plane)
             try:
                 for name, act in script(plane, "good-1", "bad-1"):
@@ -130,7 +124,7 @@ def test_process_killed_between_two_writes_is_followed_by_one_that_ends_the_same
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-        plane = _heir(plane)
+        plane = heir(plane)
         lapse(plane)
         play(plane, *names, webhook)
         _assert_same_end(plane, posted, number)

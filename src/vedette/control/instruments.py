@@ -4,7 +4,7 @@ import os
 import time
 from datetime import UTC, datetime
 
-from vedette.kernel.ids import uuid7
+from vedette.kernel.ids import milliseconds_of, uuid7
 
 
 class Instruments:
@@ -18,6 +18,7 @@ class Instruments:
         """Give seconds that only grow, whatever is done to the calendar."""
         return time.monotonic()
 
-    def new_id(self) -> str:
-        """Give a new UUIDv7."""
-        return uuid7(max(0, int(self.now().timestamp() * 1000)), os.urandom(10))
+    def new_id(self, after: str = "") -> str:
+        """Give a new UUIDv7, greater than the one ``after`` even if the calendar went back since (RFC 9562 §6.2)."""
+        earliest = milliseconds_of(after) + 1 if after else 0
+        return uuid7(max(earliest, int(self.now().timestamp() * 1000)), os.urandom(10))

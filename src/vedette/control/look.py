@@ -112,12 +112,13 @@ def _peers(connection: Connection, stored: StoredRollout) -> tuple[Peer, ...]:
     return tuple(
         Peer(domain=other.domain, phase=other.status.phase, reached=reached(other.status))
         for other in rollouts.in_group(connection, group.name)
-        if other.id != stored.id
-        and (
-            other.status.phase in ACTIVE
-            or (other.status.ended_at is not None and other.status.ended_at >= stored.status.queued_at)
-        )
+        if other.id != stored.id and (other.status.phase in ACTIVE or _ended(other.status) >= stored.status.queued_at)
     )
+
+
+def _ended(status: RolloutStatus) -> datetime:
+    """Give when a rollout ended: not before it began, though the calendar may have gone back since."""
+    return max(filter(None, (status.queued_at, status.started_at, status.step_at, status.ended_at)))
 
 
 def _is_healthy(lake: LakeReader, domain: str, stable: str, now: datetime) -> bool:

@@ -75,7 +75,9 @@ class CanaryDeployment:
         """
         spec = spec_of(domain_id, model_version, rollout_schedule)
         now = self._instruments.now()
-        rollout_id = self._instruments.new_id()
+        with self._changes.reading() as connection:
+            newest = rollouts.latest(connection, domain_id)
+        rollout_id = self._instruments.new_id(after=newest.id if newest else "")
         stored = StoredRollout(
             id=rollout_id,
             name=check_name(name or f"{domain_id}-{model_version}"[:63], "rollout"),

@@ -128,8 +128,10 @@ class Traffic:
 
     def confirmed(self, connection: Connection, domain_id: str) -> int:
         """Give the newest plan revision that every live gateway serves; 0 when none is alive, or one serves none."""
-        alive = self._instruments.now() - ALIVE
-        routers = {router.id for router in plans.live(connection, since=alive)}
+        now = self._instruments.now()
+        alive = now - ALIVE
+        # Who was heard of later than now was heard of before the calendar went back: it may be long dead.
+        routers = {it.id for it in plans.live(connection, since=alive) if it.last_seen <= now + ALIVE}
         said = {c.router: c.revision for c in plans.confirmations(connection, domain=domain_id, live_since=alive)}
         return min((said.get(router, 0) for router in routers), default=0)
 

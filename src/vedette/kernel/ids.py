@@ -21,6 +21,11 @@ def uuid7(milliseconds: int, entropy: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+def milliseconds_of(uuid: str) -> int:
+    """Give the Unix time in milliseconds that a UUIDv7 begins with."""
+    return int(uuid.replace("-", "")[:12], 16)
+
+
 def check_name(name: str, what: str) -> str:
     """Return ``name`` when it can name a ``what``; names are part of URLs, labels and file names.
 
