@@ -10,7 +10,7 @@ from vedette.control.instruments import Instruments
 from vedette.control.plane import ControlPlane, open_plane
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.kernel.documents import load
-from vedette.rollouts.machine import Phase
+from vedette.rollouts.machine import Phase, RolloutStatus
 from vedette.store import tables
 from vedette.store.rollouts import StoredRollout
 
@@ -60,7 +60,7 @@ class World:
         asked = {"steps": STEPS} | schedule
         return self.plane.canary.deploy_with_rollout(domain, version, asked, actor="ada", name=name)
 
-    def status(self, domain: str = "pay"):
+    def status(self, domain: str = "pay") -> RolloutStatus:
         """Give where the newest rollout of a domain is."""
         return self.plane.canary.get(domain).status
 

@@ -76,18 +76,19 @@ def replay(spec: RolloutSpec, looks: Iterable[RecordedLook], *, salt: str = "rep
         watched=before.watched if before else 0.0,
         canary_requests=sum(cell.canary for cell in tape.exposures()),
         bad_requests=tape.bad(),
-        notes=_notes(status, tape),
+        notes=_notes(spec, status, tape),
     )
 
 
 def _settle(
     spec: RolloutSpec, status: RolloutStatus, look: RecordedLook, tape: "_Tape", turns: list[Turn]
 ) -> RolloutStatus:
-    """Advance until this look changes nothing more: replayed gateways confirm at once."""
+    """Advance until this look changes nothing more; a plan made at one look is confirmed by the next one."""
+    confirmed = tape.plan
     while status.phase in _RUNNING:
         seen = Look(
             plan=tape.plan,
-            confirmed=tape.plan,
+            confirmed=confirmed,
             stable="",
             observations=tape.observations(look),
             exposures=tape.exposures(),
@@ -105,11 +106,12 @@ def _settle(
     return status
 
 
-def _notes(status: RolloutStatus, tape: "_Tape") -> tuple[str, ...]:
+def _notes(spec: RolloutSpec, status: RolloutStatus, tape: "_Tape") -> tuple[str, ...]:
+    guarded = {guardrail.metric for guardrail in spec.guardrails}
     limits = {
         "the recorded evidence ends before this spec decides": status.phase in _RUNNING,
         "some canary counts are extrapolated from a smaller recorded weight": tape.extrapolated,
-        "means and quantiles are taken as recorded, at the recorded weights": tape.other_kinds,
+        "means and quantiles are taken as recorded, at the recorded weights": bool(guarded & tape.other_kinds),
     }
     return tuple(said for said, holds in limits.items() if holds)
 
@@ -128,50 +130,58 @@ class _Tape:
     def __init__(self) -> None:
         self.plan = 0
         self.extrapolated = False
-        self.other_kinds = False
+        self.other_kinds: set[str] = set()
+        self._homes: dict[int, _Home] = {}
         self._rates: dict[str, dict[_Key, RateCell]] = {}
         self._exposures: dict[_Key, Exposure] = {}
 
     def take(self, before: RecordedLook | None, look: RecordedLook, weight: float) -> None:
-        """Add what ``look`` saw since ``before``, had the canary had ``weight`` percent instead of what it had."""
-        scales = {exposure.revision: _Scale.of(exposure.weight, weight) for exposure in look.exposures}
+        """Add what ``look`` saw since ``before``, had the canary had ``weight`` percent instead of what it had.
+
+        Under the newest recorded plan this is now; what came late of an earlier one belongs where that one ended.
+        """
+        newest = max((exposure.revision for exposure in look.exposures), default=0)
+        for exposure in look.exposures:
+            if exposure.revision == newest or exposure.revision not in self._homes:
+                scale = _Scale.of(exposure.weight, weight)
+                self._homes[exposure.revision] = _Home(plan=self.plan, weight=weight, scale=scale)
         earlier = {(e.revision, e.hour): e for e in before.exposures} if before else {}
         for exposure in look.exposures:
-            self._expose(exposure, earlier.get((exposure.revision, exposure.hour)), scales[exposure.revision], weight)
+            self._expose(exposure, earlier.get((exposure.revision, exposure.hour)), self._homes[exposure.revision])
         for name, observation in look.observations.items():
             if not isinstance(observation, RateObservation):
-                self.other_kinds = True
+                self.other_kinds.add(name)
                 continue
             past = before.observations.get(name) if before else None
             known = {(c.revision, c.hour): c for c in past.cells} if isinstance(past, RateObservation) else {}
             for cell in observation.cells:
-                self._count(name, cell, known.get((cell.revision, cell.hour)), scales[cell.revision])
+                self._count(name, cell, known.get((cell.revision, cell.hour)), self._homes[cell.revision])
 
-    def _expose(self, now: Exposure, before: Exposure | None, scale: "_Scale", weight: float) -> None:
+    def _expose(self, now: Exposure, before: Exposure | None, home: "_Home") -> None:
         then = before or evolve(now, canary=0.0, stable=0.0)
         if (now.canary, now.stable) == (then.canary, then.stable):
             return
+        scale, key = home.scale, (home.plan, now.hour)
         self.extrapolated |= scale.canary > 1
-        key = (self.plan, now.hour)
         old = self._exposures.get(key) or evolve(now, canary=0.0, stable=0.0)
         self._exposures[key] = evolve(
             now,
-            revision=self.plan,
-            weight=weight,
+            revision=home.plan,
+            weight=home.weight,
             canary=old.canary + (now.canary - then.canary) * scale.canary,
             stable=old.stable + (now.stable - then.stable) * scale.stable,
         )
 
-    def _count(self, name: str, now: RateCell, before: RateCell | None, scale: "_Scale") -> None:
+    def _count(self, name: str, now: RateCell, before: RateCell | None, home: "_Home") -> None:
         then = before or evolve(now, **_NOTHING)
         if evolve(now, expected_share=0.0) == evolve(then, expected_share=0.0):
             return
-        cells = self._rates.setdefault(name, {})
-        old = cells.get((self.plan, now.hour)) or evolve(now, **_NOTHING)
+        scale, cells = home.scale, self._rates.setdefault(name, {})
+        old = cells.get((home.plan, now.hour)) or evolve(now, **_NOTHING)
         canary = (now.judged_canary - then.judged_canary) * scale.canary
         stable = (now.judged_total - now.judged_canary - then.judged_total + then.judged_canary) * scale.stable
-        cells[self.plan, now.hour] = RateCell(
-            revision=self.plan,
+        cells[home.plan, now.hour] = RateCell(
+            revision=home.plan,
             hour=now.hour,
             canary=old.canary + (now.canary - then.canary) * scale.canary,
             stable=old.stable + (now.stable - then.stable) * scale.stable,
@@ -219,3 +229,12 @@ class _Scale:
             return expected
         canary, stable = expected * self.canary, (1 - expected) * self.stable
         return canary / (canary + stable) if canary + stable > 0 else 0.0
+
+
+@record
+class _Home:
+    """Where a recorded plan's traffic belongs in the replayed world: under which plan, at which weight, and scaled."""
+
+    plan: int
+    weight: float
+    scale: _Scale
