@@ -43,9 +43,15 @@ class Courier:
             webhook.post(item.payload["url"], item.payload["body"], item.effect_id)
         except Unavailable as error:
             log.warning("effect %s failed: %s", item.effect_id, error)
-            with self._store.transaction() as connection:
-                outbox.failed(connection, item, at=self._instruments.now(), error=str(error))
-            return False
+            return self._failed(item, error)
+        except Exception as error:  # an effect that breaks, in whatever way, must not keep others from being told
+            log.exception("effect %s broke", item.effect_id)
+            return self._failed(item, error)
         with self._store.transaction() as connection:
             outbox.done(connection, item.effect_id, at=self._instruments.now())
         return True
+
+    def _failed(self, item: OutboxItem, error: Exception) -> bool:
+        with self._store.transaction() as connection:
+            outbox.failed(connection, item, at=self._instruments.now(), error=str(error))
+        return False
