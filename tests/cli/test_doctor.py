@@ -2,13 +2,18 @@
 
 import os
 import shutil
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from tests.cli.conftest import Stage
 from tests.cli.test_audit import edit
 
 from vedette.catalog.backend import LocalBackend
+from vedette.catalog.domain import DomainSpec
 from vedette.cli import checks, exits
+from vedette.control.instruments import Instruments
 from vedette.control.plane import open_plane
 
 
@@ -113,3 +118,30 @@ def test_a_server_that_is_not_there_fails(here):
     """With --server the doctor asks the server, and fails when it does not answer."""
     here.where = ("--server", "http://127.0.0.1:9")
     assert results(here, exits.UNSOUND)["server"]["result"] == "fail"
+
+
+def test_a_place_that_is_no_folder_fails(here, tmp_path):
+    """A file where the folder should be fails with what to check."""
+    (tmp_path / "file").write_text("")
+    here.where = ("--data", str(tmp_path / "file"))
+    assert "cannot be written" in results(here, exits.UNSOUND)["data folder"]["message"]
+
+
+@pytest.mark.parametrize(("free", "result", "code"), [(1 << 20, "fail", exits.UNSOUND), (1 << 29, "warn", 0)])
+def test_a_full_disk_is_told_before_it_hurts(here, monkeypatch, free, result, code):
+    """Little room on the disk is warned of; as good as none fails."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert results(here, code)["data folder"]["result"] == result
+
+
+def test_a_clock_behind_the_record_is_warned_of(here):
+    """An entry from the future means that clocks differ or jumped, and doctor says so."""
+
+    class Ahead(Instruments):
+        def now(self):
+            return super().now() + timedelta(hours=2)
+
+    with open_plane(here.folder, instruments=Ahead()) as plane:
+        plane.domains.create("legal", DomainSpec(), actor="ada")
+    clock = results(here)["clock"]
+    assert (clock["result"], "in 1h59m" in clock["message"] or "in 2h" in clock["message"]) == ("warn", True)

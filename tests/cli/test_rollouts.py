@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vedette.cli import exits
+from vedette.cli import exits, rollouts
 
 LADDER = "10%:0s,50%:0s,100%:0s"
 DOCUMENT = """\
@@ -101,6 +101,7 @@ def test_one_domain_has_one_rollout(stage):
     assert "payments-v2" in stage.run("rollout", "start", "payments", "v3", code=4).stderr
     assert stage.json("rollout", "get", "payments")["status"]["phase"] == "progressing"
     assert len(stage.json("rollout", "list", "--active")["items"]) == 1
+    assert "progressing" in stage.run("rollout", "list", "--domain", "payments").stdout
 
 
 def test_unknown_things_are_not_found(stage):
@@ -145,6 +146,11 @@ def test_a_document_describes_a_schedule_and_flags_change_it(stage, tmp_path):
     changed = stage.json(*start, "--bake", "1m", "--alpha", "0.2")["spec"]
     assert [(step["weight"], step["bake"]) for step in changed["steps"]] == [(5.0, 60.0), (100.0, 60.0)]
     assert changed["alpha"] == 0.2
+    argo = DOCUMENT.replace("{weight: 5%, bake: 1h}", "setWeight: 5%").replace("{weight: 100%, bake: 2h}", "pause: {}")
+    file.write_text(argo.replace("  guardrails", "    - setWeight: 100%\n  guardrails"))
+    assert [step["bake"] for step in stage.json(*start, "--bake", "1m")["spec"]["steps"]] == [60.0, 60.0]
+    file.write_text("---\n")
+    assert "holds 0 Rollout documents" in stage.run(*start, code=2).stderr
     file.write_text(DOCUMENT.replace("domain: payments", "domain: legal"))
     assert "not 'payments'" in stage.run(*start, code=2).stderr
 
@@ -206,8 +212,13 @@ def test_watch_writes_json_lines(stage):
     assert 2 * 3600 < sights[0]["eta"] <= 3 * 3600
 
 
-def test_start_and_get_can_stay_and_watch(stage):
-    """Get --watch on a rollout at its end shows the end and returns."""
-    stage.rolling()
+def test_start_and_get_can_stay_and_watch(stage, monkeypatch):
+    """With --watch start and get stay to the end, show it, and return."""
+    stage.serving()
+    watched = []
+    with monkeypatch.context() as patch:
+        patch.setattr(rollouts, "watch", lambda _, __, ref, **___: watched.append(ref))
+        assert stage.run("rollout", "start", "payments", "v2", "--watch").stdout == ""
+    assert watched == [stage.json("rollout", "get", "payments")["id"]]
     stage.run("rollout", "abort", "payments")
     assert "aborted by hand" in stage.run("rollout", "get", "payments", "--watch").stdout

@@ -81,6 +81,15 @@ def _files(place: str) -> list[str]:
     return sorted(str(file) for file in path.rglob("*") if file.suffix in _ENDINGS)
 
 
-def _view(applied: "Sequence[Applied]") -> "Table":
-    rows = [(a.kind, a.name, a.domain, text(a.result, _STYLES[a.result]), ", ".join(a.changes)) for a in applied]
-    return table(("KIND", "NAME", "DOMAIN", "RESULT", "FIELDS"), rows)
+def _view(found: "Sequence[Applied]") -> "Table":
+    rows = [
+        (
+            applied.kind,
+            applied.name,
+            applied.domain,
+            text(applied.result, _STYLES[applied.result]),
+            ", ".join(applied.changes) if applied.result == "changed" else "",
+        )
+        for applied in found
+    ]
+    return table(("KIND", "NAME", "DOMAIN", "RESULT", "CHANGED"), rows)

@@ -97,9 +97,10 @@ def serve(  # every flag by name
         plane.start(seconds)
         gateway = None if no_gateway else stack.enter_context(_gateway(plane, host, gateway_port, ends))
         api = stack.enter_context(_api(plane, listening, ends))
-        _announce(session, host, api, gateway)
-        if ready_file:
-            stack.enter_context(_ready(ready_file, api, gateway))
+        if not ends.first.is_set():
+            _announce(session, host, api, gateway)
+            if ready_file:
+                stack.enter_context(_ready(ready_file, api, gateway))
         ends.first.wait()
         session.say("stopping: requests in flight are finished, outcomes are shipped (again to stop at once)")
     ends.raise_failure()

@@ -220,5 +220,7 @@ def verdict_table(verdicts: tuple[Mapping[str, Any], ...]) -> "RenderableType":
 
 
 def _ratio(verdict: Mapping[str, Any]) -> str:
-    figures = f"{number(verdict.get('ratio'), 3)} ({interval(verdict.get('low'), verdict.get('high'))})"
-    return f" {figures}, {number(verdict.get('samples'))} samples"
+    samples = f"{number(verdict.get('samples'))} samples"
+    if verdict.get("ratio") is None:
+        return f" ({samples})"
+    return f" {number(verdict['ratio'], 3)} ({interval(verdict.get('low'), verdict.get('high'))}, {samples})"
