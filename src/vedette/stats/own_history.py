@@ -60,7 +60,8 @@ def against_history(
     left out on both arms.
 
     Args:
-        canary_requests: requests per cell and bucket on the canary, shape (..., cells, buckets): at least one cell, in time's order.
+        canary_requests: requests per cell and bucket on the canary, shape (..., cells, buckets): cells in time's order,
+            one at least.
         canary_bad: bad events among those; same shape, as are the next two.
         stable_requests: requests on stable.
         stable_bad: bad events among those.
