@@ -5,13 +5,14 @@ import json
 import re
 import sys
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from vedette.connectors.local import LocalModel, digest_of
-from vedette.demo.data import load_domains
+from vedette.demo.data import DemoDomain, load_domains
 from vedette.demo.models import held_out_error, recipes, train, write_artefacts
 from vedette.kernel.errors import Unavailable
 
@@ -25,7 +26,7 @@ MEASURED = {
 }
 
 
-def inputs_of(domain):
+def inputs_of(domain: DemoDomain) -> Any:
     """What a model of the domain is given for the held-out queries."""
     queries = [example.query for example in domain.held_out]
     return queries if domain.kind == "text" else np.array([json.loads(query) for query in queries])

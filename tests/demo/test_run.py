@@ -31,16 +31,17 @@ def short_bakes(monkeypatch):
     monkeypatch.setattr("vedette.demo.scenario.BAKE", 0.5)
 
 
-def screen(*, terminal):
-    """A console that writes to memory."""
-    return Console(file=io.StringIO(), force_terminal=terminal, width=150, height=24, highlight=False)
+def screen(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    """A console, and the memory it writes to."""
+    paper = io.StringIO()
+    return Console(file=paper, force_terminal=terminal, width=150, height=24, highlight=False), paper
 
 
 def test_the_worse_is_taken_back_and_the_better_promoted(digits, tmp_path):
     """Left alone on real traffic, the engine takes the worse candidate back, promotes the better, and 0 is returned."""
-    console = screen(terminal=True)
+    console, paper = screen(terminal=True)
     assert perform(console, [digits], tmp_path, rate=RATE, plain=False) == 0
-    said = console.file.getvalue()
+    said = paper.getvalue()
     assert "all 2 decisions were the right ones" in said
     assert "0 requests failed" in said
     with open_plane(tmp_path) as plane:
@@ -55,9 +56,9 @@ def test_the_worse_is_taken_back_and_the_better_promoted(digits, tmp_path):
 def test_a_wrong_decision_is_an_error(digits, tmp_path):
     """Were the bad candidate better in truth, taking it back would be wrong: 1 is returned, and which it was."""
     wronged = evolve(digits, candidates=(WORSE,), errors={**digits.errors, WORSE: 0.0})
-    console = screen(terminal=False)
+    console, paper = screen(terminal=False)
     assert perform(console, [wronged], tmp_path, rate=RATE) == 1
-    said = console.file.getvalue()
+    said = paper.getvalue()
     assert f"WRONG  digits · {WORSE}  taken back by itself" in said
     assert "it should have been promoted" in said
     assert f"1 of 1 decisions were wrong: digits/{WORSE}" in said
@@ -65,9 +66,9 @@ def test_a_wrong_decision_is_an_error(digits, tmp_path):
 
 def test_what_is_not_decided_in_time_is_an_error(digits, tmp_path):
     """At the deadline the demo ends with 1 and names what was not decided."""
-    console = screen(terminal=False)
+    console, paper = screen(terminal=False)
     assert perform(console, [digits], tmp_path, rate=RATE, deadline=0.0) == 1
-    said = console.file.getvalue()
+    said = paper.getvalue()
     assert re.search(rf"NOT DECIDED \(its rollout never began\).*\n(.*\n)*.*digits/{WORSE}, digits/{BETTER}", said)
 
 

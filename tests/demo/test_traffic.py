@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import json
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 from unittest.mock import Mock
 
 import httpx
@@ -11,13 +13,13 @@ import httpx
 from vedette.demo.traffic import Asking, Stream, Truth
 
 
-def asking(questions=(), users=()):
+def asking(questions: tuple[tuple[str, str], ...] = (), users: tuple[str, ...] = ()) -> Asking:
     """Someone who asks in a domain; nobody is asked."""
     stream = Stream(domain="digits", rate=10.0, questions=questions, users=users)
     return Asking(stream, Mock(), Mock(), seed=1)
 
 
-def take(source, count):
+def take(source: Iterator[Any], count: int) -> list[Any]:
     """The first of an endless source."""
     return list(itertools.islice(source, count))
 
@@ -52,11 +54,11 @@ def test_the_truth_comes_late_and_in_batches():
     """Nothing is reported before its time; then all that is out goes in as few calls as possible."""
     posted = []
 
-    def take_it(request):
+    def take_it(request: httpx.Request) -> httpx.Response:
         posted.append(json.loads(request.content)["items"])
         return httpx.Response(200, json={})
 
-    async def report():
+    async def report() -> int:
         async with httpx.AsyncClient(transport=httpx.MockTransport(take_it)) as http:
             truth = Truth("http://api", http)
             for number in range(700):
@@ -73,7 +75,7 @@ def test_a_truth_the_api_does_not_take_is_told_again():
     """While the API fails judgements wait; none is lost, and the trouble is named."""
     answers = [httpx.Response(503), httpx.Response(200, json={})]
 
-    async def report():
+    async def report() -> tuple[tuple[int, str], tuple[int, str]]:
         async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answers.pop(0))) as http:
             truth = Truth("http://api", http)
             truth.learn(1.0, "r1", 1)
