@@ -62,6 +62,8 @@ def take_look(connection: Connection, lake: LakeReader, traffic: Traffic, stored
         healthy = _is_healthy(lake, stored.domain, stable, now)
     except Unavailable:
         return evolve(bare, readable=False)
+    if config.assignment.missing == "stable" and config.assignment.unit != "request":
+        evidence = evidence.with_units()
     return evolve(
         bare,
         observations={metric.name: observe(metric, evidence, status.step_plan) for metric in _metrics(config)},
