@@ -7,19 +7,25 @@ is idempotent, as theirs is, so a process that died anywhere in it can be follow
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from multiprocessing.connection import Connection
 from typing import Self
 
 from sqlalchemy import Engine, event, update
 
 from vedette.catalog.domain import DomainSpec
 from vedette.catalog.version import VersionSpec
+from vedette.control.change import Change, Changes
 from vedette.control.instruments import Instruments
 from vedette.control.plane import ControlPlane, open_plane
+from vedette.control.reconcile import Reconciler
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.kernel.documents import load
+from vedette.kernel.errors import LeaseLost
 from vedette.rollouts.machine import ACTIVE
 from vedette.rollouts.spec import RolloutSpec
 from vedette.routing.plan import TrafficPlan
@@ -144,16 +150,20 @@ def begin(plane: ControlPlane, domain: str, **fields: object) -> None:
     plane.canary.apply(f"{domain}-v2", spec, actor="ada")
 
 
-def confirm(plane: ControlPlane, *domains: str, gateway: str = "gateway") -> None:
-    """Be a gateway for a moment: serve each domain's plan and say so."""
-    plane.traffic.confirm(gateway, {domain: plane.traffic.plan(domain).revision for domain in domains})
+def answer(plane: ControlPlane, domain: str, *, bad: bool = False) -> int:
+    """Ship the outcomes of a domain's plan, the same ones however often; a bad canary fails once it has half.
 
-
-def answer(plane: ControlPlane, domain: str, *, bad: bool = False) -> None:
-    """Ship the outcomes of a domain's plan, the same ones however often; a bad canary fails once it has half."""
+    Gives the plan's revision.
+    """
     plan = plane.traffic.plan(domain)
     if plan.canary:
         plane.lake.ship(f"{domain}-{plan.revision}", _answered(plan, plane.instruments.now(), bad=bad))
+    return plan.revision
+
+
+def serve(plane: ControlPlane, *domains: str, bad: str = "") -> None:
+    """Be a gateway for a moment: answer by each domain's plan, then say that it is served."""
+    plane.traffic.confirm("gateway", {domain: answer(plane, domain, bad=domain == bad) for domain in domains})
 
 
 def _answered(plan: TrafficPlan, at: datetime, *, bad: bool) -> list[Outcome]:
@@ -196,17 +206,16 @@ def lapse(plane: ControlPlane) -> None:
         connection.execute(update(leases).values(expires=0.0))
 
 
-def script(
-    plane: ControlPlane, good: str, bad: str, webhook: str = "http://localhost:1/"
-) -> Iterator[tuple[str, Callable[[], object]]]:
+def script(plane: ControlPlane, good: str, bad: str, webhook: str = "") -> Iterator[tuple[str, Callable[[], object]]]:
     """Give what happens, act by act, until both rollouts are at their end and everybody was told."""
-    yield "begin good", partial(begin, plane, good, steps=list(STEPS[1:]), webhooks=[webhook])
+    yield "begin good", partial(begin, plane, good, steps=list(STEPS[1:]), webhooks=[webhook] if webhook else [])
     yield "begin bad", partial(begin, plane, bad)
+    served: dict[str, int] = {}
     for _ in range(_MOST_PASSES):
         yield "tick", plane.reconciler.tick
-        yield "answer good", partial(answer, plane, good)
-        yield "answer bad", partial(answer, plane, bad, bad=True)
-        yield "confirm", partial(confirm, plane, good, bad)
+        yield "answer good", lambda: served.update({good: answer(plane, good)})
+        yield "answer bad", lambda: served.update({bad: answer(plane, bad, bad=True)})
+        yield "confirm", partial(plane.traffic.confirm, "gateway", served)
         yield "deliver", plane.courier.deliver
         assert isinstance(plane.instruments, Clock)
         plane.instruments.go(PASS)
@@ -215,7 +224,7 @@ def script(
     raise AssertionError("the rollouts came to no end")
 
 
-def play(plane: ControlPlane, good: str, bad: str, webhook: str = "http://localhost:1/") -> None:
+def play(plane: ControlPlane, good: str, bad: str, webhook: str = "") -> None:
     """Play the script to its end, from wherever the process before this one left it."""
     for _, act in script(plane, good, bad, webhook):
         act()
@@ -248,3 +257,41 @@ def story(plane: ControlPlane, domain: str) -> dict[str, object]:
         "tenures": [(it.version, it.until is None) for it in plane.versions.tenures(domain, limit=1000).items],
         "audit": [(it.actor, it.action, it.resource.replace(rollout.id, "").replace(domain, "")) for it in entries],
     }
+
+
+class _Halting(Changes):
+    """Changes of a process that stops itself when asked to, at the worst moment: it has decided and not yet written."""
+
+    def __init__(self, plane: ControlPlane, say: Callable[[str], None]) -> None:
+        super().__init__(plane.store, plane.instruments)
+        self._say = say
+        self._asked = False
+        signal.signal(signal.SIGUSR1, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self._asked = True
+
+    @contextmanager
+    def begin(self, actor: str, request_id: str = "") -> Iterator[Change]:
+        """Stop first, if asked to; tell when what was decided before is refused."""
+        if self._asked:
+            self._asked = False
+            self._say("stopped")
+            os.kill(os.getpid(), signal.SIGSTOP)
+        try:
+            with super().begin(actor, request_id) as change:
+                yield change
+        except LeaseLost:
+            self._say("refused")
+            raise
+
+
+def reconcile(url: str, channel: Connection, ttl: float) -> None:
+    """Be a process that reconciles until killed; say ``moved`` whenever a pass changed a rollout."""
+    plane = open_plane(url)
+    changes = _Halting(plane, channel.send)
+    reconciler = Reconciler(changes, plane.traffic, plane.lake, plane.instruments, ttl=ttl)
+    while True:
+        if reconciler.tick():
+            channel.send("moved")
+        time.sleep(0.1)

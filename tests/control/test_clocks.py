@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from sqlalchemy import update
-from tests.control.faults import PASS, STEPS, Clock, active, answer, begin, confirm, heir, lapse, prepare, story
+from tests.control.faults import PASS, STEPS, Clock, active, begin, heir, lapse, prepare, serve, story
 
 from vedette.control.plane import ControlPlane, open_plane
 from vedette.rollouts.machine import Phase
@@ -46,9 +46,7 @@ def _run(
             return number
         plane = disturb(plane, number)
         _clock(plane).go(seconds)
-        for domain in domains:
-            answer(plane, domain, bad=domain == bad)
-        confirm(plane, *domains)
+        serve(plane, *domains, bad=bad)
     raise AssertionError("the rollouts came to no end")
 
 
@@ -86,8 +84,7 @@ def test_a_jump_between_confirmation_and_look_costs_one_pass(plane, jump):
     begin(plane, "pay", steps=LADDER)
     plane.reconciler.tick()
     _clock(plane).go(PASS)
-    answer(plane, "pay")
-    confirm(plane, "pay")
+    serve(plane, "pay")
     _clock(plane).jump(jump)
     assert 1 + _run(plane, "pay") in {calm, calm + 1}
     assert story(plane, "pay") == story(plane, "law")
@@ -203,7 +200,7 @@ def test_a_jump_of_the_databases_clock_costs_a_lease_holder_one_pass(store_url, 
 
 def test_a_dead_gateway_holds_nothing_up_after_a_jump_back(plane):
     """A gateway last heard of before the calendar went back an hour is not taken for a live one for an hour."""
-    confirm(plane, "pay", gateway="dead")
+    plane.traffic.confirm("dead", {"pay": 1})
     _clock(plane).jump(-HOUR)
     begin(plane, "pay", steps=LADDER)
     _run(plane, "pay")

@@ -18,6 +18,7 @@ from vedette.store.tables import audit_head, outbox, rollout_looks
 
 _FEWEST_DEATHS = 150
 _KILLS = 12
+_WEBHOOK = "http://nobody.example/"
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.control.faults"])
 
@@ -87,7 +88,7 @@ def _assert_same_end(plane: ControlPlane, posted: _Posted, number: int) -> None:
 def test_death_before_any_write_changes_nothing_of_the_end(plane, posted):
     """Killed before each write and each commit in turn, process after process, the rollouts end as undisturbed."""
     prepare(plane, "good-0", "bad-0", "good-1", "bad-1")
-    play(plane, "good-0", "bad-0")
+    play(plane, "good-0", "bad-0", _WEBHOOK)
     deaths: Counter[tuple[object, ...]] = Counter()
     over = False
     with Fuse(die) as fuse:
@@ -95,7 +96,7 @@ def test_death_before_any_write_changes_nothing_of_the_end(plane, posted):
             plane = heir(plane)
             lapse(plane)
             try:
-                for name, act in script(plane, "good-1", "bad-1"):
+                for name, act in script(plane, "good-1", "bad-1", _WEBHOOK):
                     with plane.store.reading() as connection:
                         place = name, *connection.execute(_STATE).one()
                     fuse.set(deaths[place] + 1)

@@ -155,6 +155,7 @@ class Reconciler:
             with self._changes.store.transaction() as connection:
                 gained = leases.acquire(connection, sorted(wanted), self._holder, ttl=self._ttl)
             self._held |= {lease.name: (lease, self._instruments.monotonic()) for lease in gained}
+            self._last_looks.clear()  # another replica may have looked since
 
     def _let_go(self, names: Collection[str]) -> None:
         """Give leases back, so that whoever needs them next need not wait for them to run out."""
