@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.rollouts.things import BAD, FINE, NO_DATA, exposure, rate, spec
 
 from vedette.evidence.histogram import Histogram
+from vedette.kernel.records import evolve
 from vedette.rollouts.gates import Finding, Verdict, check_split, judge, judge_all
 from vedette.rollouts.observation import ArmEstimate, MeanObservation, Observation, QuantileObservation
 from vedette.rollouts.spec import Guardrail
@@ -117,3 +118,10 @@ def test_split_check_says_what_was_intended_and_what_came(canary, stable, mismat
     checked = check_split([exposure(canary=canary, stable=stable)])
     assert checked is not None
     assert (checked.mismatch, checked.intended, checked.realised) == (mismatch, 10.0, canary / 100)
+
+
+def test_units_without_a_history_are_called_fine_by_nobody():
+    """A rate known of too few of the canary's units is insufficient; a regression among those known still counts."""
+    assert found(evolve(FINE, covered=0.5)).finding is Finding.INSUFFICIENT
+    assert "50%" in found(evolve(FINE, covered=0.5)).sentence
+    assert found(evolve(BAD, covered=0.5)).finding is Finding.REGRESSION

@@ -84,14 +84,13 @@ def test_17_means_and_quantiles_are_read_in_the_current_step():
     assert sum(quantile.canary.values()) == sum(quantile.stable.values()) == 50
 
 
-def test_sticky_units_without_a_history_are_clusters():
-    """Units that stick, and have no past, are compared as whole buckets, not as requests."""
+def test_sticky_units_without_a_history_are_not_expected_anything_of():
+    """Of units that stick and have no past nothing is expected; their means are compared as whole buckets."""
     rate = observe(ERRORS, evidence("error", (2, ones(400, 4), ones(400, 4)), buckets=20), 2)
     mean = observe(MEAN, evidence("latency_ms", (2, np.arange(400.0), np.arange(400.0)), buckets=20), 2)
     assert isinstance(rate, RateObservation)
-    assert rate.basis == "clusters"
-    assert rate.canary is not None
-    assert rate.canary.units == pytest.approx(20, rel=0.01)
+    assert (rate.basis, rate.covered) == ("history", 0.0)
+    assert sum(cell.judged_total for cell in rate.cells) == 0
     assert isinstance(mean, MeanObservation)
     assert mean.basis == "clusters"
     assert mean.canary.units == pytest.approx(20, rel=0.01)

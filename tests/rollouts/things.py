@@ -67,12 +67,12 @@ def rate(  # every count by name
         judged_total=bad_canary + bad_stable,
         expected_share=canary / (canary + stable) if canary + stable else 0.0,
     )
-    return RateObservation(basis="requests", dispersion=1.0, cells=(cell,))
+    return RateObservation(basis="requests", dispersion=1.0, covered=1.0, cells=(cell,))
 
 
 FINE = rate()
 BAD = rate(bad_canary=50)
-NO_DATA = RateObservation(basis="requests", dispersion=1.0, cells=())
+NO_DATA = RateObservation(basis="requests", dispersion=1.0, covered=1.0, cells=())
 
 
 def exposure(*, revision: int = 2, weight: float = 10.0, canary: float = 1000, stable: float = 9000) -> Exposure:

@@ -3,7 +3,7 @@
 Each guardrail has its share of the rollout's α, spent once over all looks and steps. What judges it:
 
 - a rate, by the e-process on the rate ratio (``stats.rate_ratio``), against the requests of both arms or, for sticky
-  units, against what each bucket's own history makes expected; sticky without a history: between-bucket variance
+  units, against what each bucket's own history makes expected; what has no history is not judged
 - a mean or ratio, by an asymptotic confidence sequence (``stats.sequential``), between buckets where units are sticky
 - a quantile, by uniform bands around both distributions (``stats.quantiles``)
 
@@ -35,6 +35,8 @@ from vedette.stats.srm import Split, sequential_check
 
 SPLIT_ALPHA = 0.001
 """The chance, over a whole rollout, of calling a right split wrong; apart from the guardrails' α."""
+HISTORY_COVERAGE = 0.8
+"""Units with a history must carry this share of the canary's requests before a rate is called fine."""
 QUANTILE_SAMPLES = 20.0
 """Fewer effective samples than this in an arm give no verdict on a quantile."""
 
@@ -136,10 +138,6 @@ def judge(guardrail: Guardrail, seen: Observation | None, alpha: float, steps: i
     match seen:
         case None:
             return _insufficient(guardrail, "none", alpha, 0.0, "was not measured")
-        case RateObservation(basis="clusters"):
-            return _judge_means(
-                guardrail, seen.canary, seen.stable, better="lower", alpha=alpha / steps, clustered=True
-            )
         case RateObservation():
             return _judge_rate(guardrail, seen, alpha)
         case MeanObservation():
@@ -165,6 +163,9 @@ def _judge_rate(guardrail: Guardrail, seen: RateObservation, alpha: float) -> Ve
     if finding is Finding.CLEAR and guardrail.tolerance > 0:
         for_it = log_e_non_inferiority(bad, total, share, tolerance=guardrail.tolerance, dispersion=seen.dispersion)
         finding = Finding.NON_INFERIOR if float(for_it[-1]) >= bar else finding
+    if finding is not Finding.REGRESSION and seen.covered < HISTORY_COVERAGE:
+        why = f"can be expected of only {seen.covered:.0%} of the canary's requests; the other units have no history"
+        return _insufficient(guardrail, method, alpha, canary, why)
     interval = ratio_interval(bad, total, share, alpha=min(2 * alpha, 0.99), dispersion=seen.dispersion)
     return _verdict(
         guardrail,
@@ -183,19 +184,17 @@ def _judge_rate(guardrail: Guardrail, seen: RateObservation, alpha: float) -> Ve
 
 def _judge_means(
     guardrail: Guardrail,
-    canary: ArmEstimate | None,
-    stable: ArmEstimate | None,
+    canary: ArmEstimate,
+    stable: ArmEstimate,
     *,
     better: str,
     alpha: float,
     clustered: bool,
 ) -> Verdict:
     method = "asymptotic confidence sequence" + (" between buckets" if clustered else "")
-    samples = canary.samples if canary else 0.0
-    if canary is None or stable is None or min(canary.samples, stable.samples) < max(guardrail.min_samples, 2):
-        return _insufficient(
-            guardrail, method, alpha, samples, _lack(guardrail, samples, stable.samples if stable else 0)
-        )
+    samples = canary.samples
+    if min(samples, stable.samples) < max(guardrail.min_samples, 2):
+        return _insufficient(guardrail, method, alpha, samples, _lack(guardrail, samples, stable.samples))
     lower = better == "lower"
     margin = guardrail.tolerance if lower else -guardrail.tolerance
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Discriminator
 
-from vedette.evidence.arms import NOTHING, ArmSums, Cell, Evidence
+from vedette.evidence.arms import NOTHING, ArmSums, Evidence
 from vedette.evidence.metric import Metric, MetricKind
 from vedette.evidence.summary import FloatArray, Moments
 from vedette.kernel.records import record
@@ -23,11 +23,6 @@ from vedette.stats.own_history import HistoryCells, against_history
 
 LOOSE = 1024
 """The by-bucket entry of requests without a unit."""
-HISTORY_COVERAGE = 0.8
-"""Units with a history must carry this share of the canary's traffic, else the history is not used."""
-
-Basis = Literal["history", "requests", "clusters"]
-"""What a comparison rests on: each bucket's own history, requests assigned one by one, or whole buckets as clusters."""
 
 
 @record
@@ -61,14 +56,13 @@ class RateCell:
 
 @record
 class RateObservation:
-    """A rate by cell; for sticky units without a history also both arms as clusters, over the current step."""
+    """A rate by cell, and the part of the canary's requests that is from units one can expect something of."""
 
     kind: Literal["rate"] = "rate"
-    basis: Basis
+    basis: Literal["history", "requests"]
     dispersion: float
+    covered: float
     cells: tuple[RateCell, ...]
-    canary: ArmEstimate | None = None
-    stable: ArmEstimate | None = None
 
 
 @record
@@ -76,7 +70,7 @@ class MeanObservation:
     """A mean or a ratio of both arms over the current step."""
 
     kind: Literal["mean"] = "mean"
-    basis: Basis
+    basis: Literal["clusters", "requests"]
     better: Literal["lower", "higher"]
     canary: ArmEstimate
     stable: ArmEstimate
@@ -117,7 +111,7 @@ def observe(metric: Metric, evidence: Evidence, step_plan: int) -> Observation:
     """Reduce the evidence to what a verdict on ``metric`` needs; ``step_plan`` is the first plan of this step."""
     step = [cell for cell in evidence.cells if cell.revision >= step_plan]
     if metric.kind is MetricKind.RATE:
-        return _rate(metric, evidence, step)
+        return _rate(metric, evidence)
     canary, stable = _joined([cell.canary for cell in step]), _joined([cell.stable for cell in step])
     if metric.kind is MetricKind.QUANTILE:
         return QuantileObservation(
@@ -153,13 +147,13 @@ def exposures(evidence: Evidence, weights: Mapping[int, float]) -> tuple[Exposur
     )
 
 
-def _rate(metric: Metric, evidence: Evidence, step: Sequence[Cell]) -> RateObservation:
+def _rate(metric: Metric, evidence: Evidence) -> RateObservation:
     def counts(arm: ArmSums) -> tuple[FloatArray, FloatArray]:
         seen = arm.of(metric.measure)
         return seen.n, seen.sum if metric.better == "lower" else seen.n - seen.sum
 
     if not evidence.cells:
-        return RateObservation(basis="requests", dispersion=1.0, cells=())
+        return RateObservation(basis="requests", dispersion=1.0, covered=1.0, cells=())
     canary_n, canary_bad = (np.stack(x) for x in zip(*(counts(cell.canary) for cell in evidence.cells), strict=True))
     stable_n, stable_bad = (np.stack(x) for x in zip(*(counts(cell.stable) for cell in evidence.cells), strict=True))
     judged = _judged(canary_n, canary_bad, stable_n, stable_bad, *counts(evidence.history))
@@ -178,12 +172,9 @@ def _rate(metric: Metric, evidence: Evidence, step: Sequence[Cell]) -> RateObser
         for index, cell in enumerate(evidence.cells)
     )
     spread = float(judged.dispersion)
-    if float(judged.covered) >= HISTORY_COVERAGE:
-        basis: Basis = "history" if _is_sticky(canary_n.sum(axis=0) + stable_n.sum(axis=0)) else "requests"
-        return RateObservation(basis=basis, dispersion=spread, cells=cells)
-    arms = [[counts(arm) for arm in side] for side in ([c.canary for c in step], [c.stable for c in step])]
-    canary, stable = (_clusters([bad for _, bad in arm], [n for n, _ in arm]) for arm in arms)
-    return RateObservation(basis="clusters", dispersion=spread, cells=cells, canary=canary, stable=stable)
+    sticky = _is_sticky(canary_n.sum(axis=0) + stable_n.sum(axis=0))
+    covered = float(judged.covered)
+    return RateObservation(basis="history" if sticky else "requests", dispersion=spread, covered=covered, cells=cells)
 
 
 def _judged(
@@ -234,17 +225,10 @@ def _independent(seen: Moments[FloatArray], _: Moments[FloatArray] | None = None
 
 
 def _clustered(seen: Moments[FloatArray], base: Moments[FloatArray] | None = None) -> ArmEstimate:
-    return _clusters([seen.sum], [seen.n if base is None else base.sum], samples=float(seen.n.sum()))
-
-
-def _clusters(
-    totals: Sequence[FloatArray], sizes: Sequence[FloatArray], *, samples: float | None = None
-) -> ArmEstimate:
-    size = np.sum(sizes, axis=0) if sizes else np.zeros(LOOSE + 1)
-    found = cluster_estimate(np.sum(totals, axis=0) if totals else np.zeros(LOOSE + 1), size)
+    found = cluster_estimate(seen.sum, seen.n if base is None else base.sum)
     return ArmEstimate(
         mean=found.mean,
         variance=None if math.isnan(found.variance) else found.variance,
         units=found.n,
-        samples=float(size.sum()) if samples is None else samples,
+        samples=float(seen.n.sum()),
     )
