@@ -166,6 +166,22 @@ def test_08_retry_begins_again_with_new_evidence(pay):
     assert (pay.status().salt, pay.status().attempt) == (salt, 2)
 
 
+def test_rollout_that_another_came_after_does_not_begin_again(pay):
+    """A rollout is not retried or revised once the domain had a newer one: a domain's newest is the one that runs."""
+    pay.plane.versions.register("pay", "v3", pay.plane.versions.get("pay", "v2").spec, actor="ada")
+    pay.plane.canary.apply("first", spec(), actor="ada")
+    pay.plane.canary.abort("first", actor="ada")
+    pay.go()
+    pay.deploy(version="v3", name="second")
+    pay.until(Phase.PROMOTED)
+    before = pay.everything()
+    with pytest.raises(Refused, match="'second' came after it"):
+        pay.plane.canary.retry("first", actor="ada")
+    with pytest.raises(Refused, match="'second' came after it"):
+        pay.plane.canary.apply("first", spec(alpha=0.01), actor="ada")
+    assert pay.everything() == before
+
+
 def test_undo_returns_to_the_version_before(pay):
     """Undo makes the earlier version stable at once; a second undo, and one of an older promotion, are refused."""
     pay.deploy()

@@ -82,6 +82,8 @@ def admit(connection: Connection, rollout: StoredRollout) -> None:
             f"domain {domain.id!r} has a rollout already: {newest.name} ({newest.status.phase})",
             hint="wait for it, or abort it; one domain has one rollout at a time",
         )
+    if newest.id > rollout.id:  # the newest rollout of a domain is the one that plans and names are about
+        raise Refused(f"{rollout.name!r} is over: {newest.name!r} came after it", hint="start a new rollout")
     _refuse_while_group_returns(connection, newest)
 
 
