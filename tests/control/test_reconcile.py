@@ -1,10 +1,7 @@
 """The loop: a quiet pass writes nothing, one replica moves a rollout at a time, one broken rollout stops no other."""
 
-from datetime import datetime, timedelta
-
-import pytest
 from sqlalchemy import update
-from tests.control.world import STEPS, TICK, World
+from tests.control.world import World
 
 from vedette.control import reconcile
 from vedette.control.reconcile import Reconciler
@@ -138,22 +135,6 @@ def test_rollout_that_breaks_stops_no_other(quick, monkeypatch, caplog):
     assert "nobody thought of this" in caplog.text
 
 
-@pytest.mark.parametrize("jump", [-3600, 3600])
-def test_16_clock_jump_during_a_bake_changes_nothing(quick, jump):
-    """With the calendar set an hour forward or back in mid-bake, the step bakes its 20 seconds, no more and no less."""
-    quick.domain()
-    quick.deploy()
-    quick.reach(0)
-    begun = quick.clock.seconds
-    quick.turn()
-    quick.clock.calendar += timedelta(seconds=jump)
-    while quick.status().step == 0:
-        quick.turn()
-    assert 20 <= quick.clock.seconds - begun <= 20 + 2 * TICK
-    assert quick.until(Phase.PROMOTED)[-1] == 100.0
-    assert quick.plane.governance.verify() == ()
-
-
 def test_16_outage_is_no_bake(quick):
     """Hours without a reconciler count as no more than one lease."""
     quick.domain()
@@ -168,27 +149,6 @@ def test_16_outage_is_no_bake(quick):
     with quick.plane.store.reading() as connection:
         name = f"rollout/{quick.plane.canary.get('pay').id}"
         assert leases.watched(connection, [name])[name] <= 30
-
-
-@pytest.mark.parametrize("night", ["2026-10-25T02:30:00+00:00", "2027-03-28T01:30:00+00:00"])
-def test_16_window_on_a_night_on_which_clocks_change(quick, night):
-    """A window from 04:00 to 05:00 in Berlin lets the rollout climb in that hour of the wall clock, and only then."""
-    quick.domain()
-    quick.clock.calendar = datetime.fromisoformat(night)
-    window = {"timeZone": "Europe/Berlin", "windows": [{"hours": "04:00-05:00"}]}
-    quick.deploy(steps=[{"weight": step["weight"], "bake": 0} for step in STEPS], calendar=window)
-    climbed = []
-    for _ in range(60):
-        before = quick.status()
-        quick.turn()
-        if quick.status().step != before.step or quick.status().phase is not before.phase:
-            climbed.append(quick.clock.calendar - timedelta(seconds=TICK))
-        if quick.status().phase is Phase.PROMOTED:
-            break
-        quick.clock.calendar += timedelta(minutes=3)
-        quick.serve()
-    hour = 3 if night.startswith("2026") else 2  # 04:00 in Berlin after the change, in UTC
-    assert [when.hour for when in climbed] == [hour] * 4
 
 
 def test_26_freeze_holds_the_advance_and_not_the_abort(quick):
