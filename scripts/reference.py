@@ -17,7 +17,7 @@ def reasons() -> str:
     """Render every reason code and its meaning."""
     rows = "\n".join(f"| `{code}` | {meaning} |" for code, meaning in sorted(REASONS.items()))
     return (
-        "# Reason codes\n\nEvery decision carries its reasons: a code from this table, a plain sentence, and the figures "
+        "# Reason codes\n\nEvery decision carries its reasons: a code from this table, a sentence, and the figures "
         f"behind it.\n\n| code | meaning |\n|---|---|\n{rows}\n"
     )
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from scripts.reference import FOLDER, PAGES
+
 from vedette.kernel.documents import KINDS, read_documents
 
 ROOT = Path(__file__).parent.parent.parent
