@@ -68,6 +68,8 @@ def test_rollout_that_could_not_run_is_refused(pay):
         ("legal", "v2", {}, NotFound, "'v2'"),
         ("pay", "v2", {"steps": [1, 2]}, InvalidInput, "steps"),
         ("pay", "v2", {"stepz": []}, InvalidInput, "stepz: unknown field"),
+        ("pay", "v2", {"holdBack": 0, "guardrails": [{"metric": "latency-p95"}]}, InvalidInput, "without a hold-back"),
+        ("pay", "v2", {"holdBack": 0, "steps": [{"weight": 100}]}, InvalidInput, "without a hold-back"),
     ):
         with pytest.raises(error, match=said):
             pay.plane.canary.deploy_with_rollout(domain, version, schedule, actor="ada")

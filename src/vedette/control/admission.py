@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vedette.catalog.lifecycle import DomainState
+from vedette.evidence.metric import MetricKind
 from vedette.kernel.documents import load
 from vedette.kernel.errors import Conflict, InvalidInput, NotFound, Refused
 from vedette.rollouts.machine import ACTIVE, Phase
@@ -56,6 +57,7 @@ def admit(connection: Connection, rollout: StoredRollout) -> None:
 
     Raises:
         NotFound: no such domain, version or guardrail metric.
+        InvalidInput: a guardrail could never be judged in the last step.
         Conflict: the domain has a rollout that is not at its end.
         Refused: the domain is not active, has no stable version, or the version is stable already.
     """
@@ -65,7 +67,13 @@ def admit(connection: Connection, rollout: StoredRollout) -> None:
         raise Refused(f"domain {domain.id!r} is {domain.state}", hint="restore it first")
     versions.get(connection, spec.domain, spec.version)
     for guardrail in spec.guardrails:
-        domain.config.metric(guardrail.metric)
+        kind = domain.config.metric(guardrail.metric).kind
+        unseen = kind is not MetricKind.RATE or len(spec.steps) == 1  # rates remember the stable of earlier steps
+        if spec.hold_back == 0 and unseen and not guardrail.dry_run:
+            raise InvalidInput(
+                f"without a hold-back nothing is left on stable to compare {guardrail.metric} with in the last step",
+                hint="keep one, such as holdBack: 1%",
+            )
     stable = versions.aliases(connection, spec.domain).get("stable", "")
     if not stable:
         raise Refused(
