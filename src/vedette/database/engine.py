@@ -174,4 +174,10 @@ def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
                 hint=f"vedette needs PostgreSQL {_POSTGRES_NEEDED} or newer",
             )
 
+    @event.listens_for(engine, "checkin")
+    def _returned(connection: Any, _record: object) -> None:  # noqa: ANN401 - same
+        # After a read, SQLAlchemy would ask for READ WRITE by name, which overrules a database that was made read-only.
+        if connection is not None:
+            connection.read_only = None
+
     return engine
