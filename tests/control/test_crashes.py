@@ -5,15 +5,38 @@ import multiprocessing
 import signal
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import func, select
-from tests.control.faults import Clock, Died, Fuse, die, heir, lapse, play, play_until_killed, prepare, script, story
+from sqlalchemy import func, select, text
+from tests.control.faults import (
+    PASS,
+    Clock,
+    Died,
+    Fuse,
+    active,
+    begin,
+    die,
+    heir,
+    lapse,
+    play,
+    play_until_killed,
+    prepare,
+    script,
+    serve,
+    story,
+)
+from tests.lake.making import files_no_larger_than
 
 from vedette.control.plane import ControlPlane, open_plane
+from vedette.kernel.decision import Action
+from vedette.kernel.errors import Unavailable
+from vedette.rollouts.machine import Phase
+from vedette.store.engine import Store
 from vedette.store.tables import audit_head, outbox, rollout_looks
 
 _FEWEST_DEATHS = 150
@@ -130,3 +153,192 @@ def test_process_killed_between_two_writes_is_followed_by_one_that_ends_the_same
         play(plane, *names, webhook)
         _assert_same_end(plane, posted, number)
     plane.close()
+
+
+@contextmanager
+def _full_disk(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """Let this process write no file beyond its first thousand bytes."""
+    with files_no_larger_than(1000):
+        yield plane
+
+
+@contextmanager
+def _read_only(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """Give a process that may not write: it has no right to the file, or its server is a standby."""
+    if plane.store.is_sqlite:
+        url = f"sqlite:///file:{plane.store.url.database}?mode=ro&uri=true"
+    else:
+        standby = plane.store.url.update_query_dict({"options": "-c default_transaction_read_only=on"})
+        url = standby.render_as_string(hide_password=False)
+    lapse(plane)
+    with closing(Store(url)) as store:
+        yield ControlPlane(store, plane.lake, plane.folder, plane.instruments)
+
+
+@contextmanager
+def _unreachable(plane: ControlPlane) -> Iterator[ControlPlane]:
+    """Cut every connection to the plane's PostgreSQL database, and let nobody in."""
+    url = plane.store.url
+    server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS false')
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [url.database])
+        yield plane
+        admin.execute(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true')
+
+
+_OUTAGES = [
+    ("sqlite_url", _full_disk),
+    ("sqlite_url", _read_only),
+    ("postgres_url", _read_only),
+    ("postgres_url", _unreachable),
+]
+
+
+@pytest.mark.parametrize(("database", "outage"), _OUTAGES)
+def test_pass_without_a_database_fails_loudly_and_is_made_up_for(request, posted, database, outage):
+    """While the disk is full, the database read-only or away, a pass raises and writes nothing; then all goes on."""
+    with open_plane(request.getfixturevalue(database), instruments=Clock()) as plane:
+        prepare(plane, "good-0", "bad-0", "good-1", "bad-1")
+        play(plane, "good-0", "bad-0", _WEBHOOK)
+        for name, act in script(plane, "good-1", "bad-1", _WEBHOOK):
+            if name == "tick" and active(plane, "good-1", "bad-1"):
+                before = plane.governance.head()
+                with outage(plane) as broken, pytest.raises(Unavailable):
+                    broken.reconciler.tick()
+                assert plane.governance.head() == before
+            act()
+        _assert_same_end(plane, posted, 1)
+
+
+def test_connection_cut_before_a_write_is_made_up_for(postgres_url, posted):
+    """When the server cuts the connection before a write or commit, what was under way fails whole and is repeated."""
+    with open_plane(postgres_url, instruments=Clock()) as plane:
+        prepare(plane, "good-0", "bad-0", "good-1", "bad-1")
+        play(plane, "good-0", "bad-0", _WEBHOOK)
+        cuts = 0
+
+        def cut() -> None:
+            with _unreachable(plane):
+                pass
+
+        with Fuse(cut) as fuse:
+            for number, (_, act) in enumerate(script(plane, "good-1", "bad-1", _WEBHOOK)):
+                fuse.set(1 + number % 7)
+                try:
+                    act()
+                except Unavailable:
+                    cuts += 1
+                    fuse.set(0)
+                    act()
+        assert cuts >= 10
+        _assert_same_end(plane, posted, 1)
+
+
+class _Outage(threading.Event):
+    """Tells a loop to stop once the rollout has ended, and takes its database away between passes before."""
+
+    def __init__(self, plane: ControlPlane, outage: AbstractContextManager[object], *, until: int) -> None:
+        super().__init__()
+        self._plane, self._outage, self._until, self._passes = plane, outage, until, 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Do what happens between two passes."""
+        assert isinstance(self._plane.instruments, Clock)
+        self._plane.instruments.go(timeout or 0)
+        self._passes += 1
+        if self._passes == 3:
+            self._outage.__enter__()
+        if self._passes == self._until:
+            self._outage.__exit__(None, None, None)
+        if not 3 <= self._passes < self._until:
+            serve(self._plane, "pay")
+            if not active(self._plane, "pay"):
+                self.set()
+        return self.is_set()
+
+
+def test_loop_outlives_its_database(postgres_url, caplog):
+    """The loop tells of each pass that fails while the database is away, and ends the rollout once it is back."""
+    with open_plane(postgres_url, instruments=Clock()) as plane:
+        prepare(plane, "pay")
+        begin(plane, "pay")
+        plane.reconciler.run(_Outage(plane, _unreachable(plane), until=6), PASS)
+        assert [record.levelname for record in caplog.records if "a pass failed" in record.message] == ["WARNING"] * 3
+        assert plane.canary.get("pay").status.phase is Phase.PROMOTED
+
+
+def test_loop_can_be_stopped_without_its_database(postgres_url, caplog):
+    """Told to stop while the database is away, the loop ends and says that its leases run out by themselves."""
+    with open_plane(postgres_url, instruments=Clock()) as plane:
+        prepare(plane, "pay")
+        begin(plane, "pay")
+        plane.reconciler.tick()
+        stop = threading.Event()
+        stop.set()
+        with _unreachable(plane):
+            plane.reconciler.run(stop, PASS)
+        assert "will run out" in caplog.text
+
+
+@contextmanager
+def _lake_away(plane: ControlPlane) -> Iterator[None]:
+    """Take the outcomes away: their file is elsewhere, or their schema is named otherwise."""
+    if not plane.store.is_sqlite:
+        with plane.store.transaction() as connection:
+            connection.execute(text("ALTER SCHEMA lake RENAME TO elsewhere"))
+        yield
+        with plane.store.transaction() as connection:
+            connection.execute(text("ALTER SCHEMA elsewhere RENAME TO lake"))
+        return
+    with _lake_replaced(plane, b""):
+        yield
+
+
+@contextmanager
+def _lake_damaged(plane: ControlPlane) -> Iterator[None]:
+    with _lake_replaced(plane, b"no database at all" * 1000):
+        yield
+
+
+@contextmanager
+def _lake_replaced(plane: ControlPlane, content: bytes) -> Iterator[None]:
+    path = plane.folder / "outcomes.db"
+    plane.lake.close()
+    path.rename(path.with_suffix(".kept"))
+    path.write_bytes(content)
+    yield
+    plane.lake.close()
+    path.with_suffix(".kept").rename(path)
+
+
+@pytest.mark.parametrize(
+    ("database", "unreadable"),
+    [("sqlite_url", _lake_away), ("postgres_url", _lake_away), ("sqlite_url", _lake_damaged)],
+)
+def test_unreadable_outcomes_hold_and_a_person_can_still_abort(request, database, unreadable):
+    """While outcomes cannot be read nothing is promoted or taken back, past any deadline, but by a person."""
+    steps = [{"weight": 50, "bake": 5, "deadline": 20}, {"weight": 100, "bake": 5}]
+    with open_plane(request.getfixturevalue(database), instruments=Clock()) as plane:
+        prepare(plane, "pay", "law")
+        for domain in ("pay", "law"):
+            begin(plane, domain, steps=steps, on_insufficient="abort")
+        clock = plane.instruments
+        assert isinstance(clock, Clock)
+        plane.reconciler.tick()
+        serve(plane, "pay", "law")
+        with unreadable(plane):
+            for _ in range(5):
+                plane.reconciler.tick()
+                clock.go(PASS)
+                plane.traffic.confirm("gateway", {})
+            assert [it.decision.action for it in plane.canary.decisions("pay").items] == [Action.START]
+            assert "unmeasurable" in [reason.code for reason in plane.canary.explain("pay").now.reasons]
+            assert plane.canary.abort("law", actor="ada").status.phase is Phase.ABORTED
+            assert plane.traffic.plan("law").weight == 0
+        while active(plane, "pay"):
+            plane.reconciler.tick()
+            serve(plane, "pay")
+            clock.go(PASS)
+        assert plane.canary.get("pay").status.phase is Phase.PROMOTED
+        assert plane.governance.verify() == ()

@@ -1,5 +1,6 @@
 """Gathering one look at a rollout: from the store where it is, from the lake what happened."""
 
+import logging
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -9,7 +10,7 @@ from vedette.control.commit import UNDO
 from vedette.control.traffic import Traffic
 from vedette.evidence.metric import BUILT_IN, Metric
 from vedette.evidence.summary import EMPTY
-from vedette.kernel.errors import Unavailable
+from vedette.kernel.errors import Corrupt, Unavailable
 from vedette.kernel.records import evolve
 from vedette.lake.evidence import LakeReader
 from vedette.rollouts.advance import Look, Peer, reached
@@ -17,6 +18,8 @@ from vedette.rollouts.machine import ACTIVE, RolloutStatus
 from vedette.rollouts.observation import exposures, observe
 from vedette.store import domains, plans, rollouts, versions
 from vedette.store.rollouts import StoredRollout
+
+log = logging.getLogger(__name__)
 
 _RECENT = timedelta(minutes=2)
 _ENOUGH = 20
@@ -60,7 +63,8 @@ def take_look(connection: Connection, lake: LakeReader, traffic: Traffic, stored
             history_until=status.started_at,
         )
         healthy = _is_healthy(lake, stored.domain, stable, now)
-    except Unavailable:
+    except (Unavailable, Corrupt) as error:
+        log.warning("the evidence of rollout %s cannot be read: %s", stored.id, error)
         return evolve(bare, readable=False)
     if config.assignment.missing == "stable" and config.assignment.unit != "request":
         evidence = evidence.with_units()

@@ -60,7 +60,10 @@ class Reconciler:
             except VedetteError as error:
                 log.warning("a pass failed, trying again: %s", error)
             stop.wait(interval)
-        self.release()
+        try:
+            self.release()
+        except VedetteError as error:
+            log.warning("leases were not given back and will run out: %s", error)
 
     def tick(self) -> int:
         """Make one pass over all active rollouts this replica holds; give how many it changed."""
