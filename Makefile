@@ -54,12 +54,12 @@ $(VENV)/wheel.stamp: $(VENV)/made.stamp $(SOURCES)
 # An installed wheel of the same version counts as up to date, so the old one goes first.
 $(VENV)/demo.stamp: $(VENV)/wheel.stamp
 	@echo '· installing vedette with what the demo needs (a minute or two the first time)'
-	@$(PIP) uninstall --quiet --yes vedette
+	@$(PIP) uninstall --quiet --yes vedette 2> /dev/null
 	@$(PIP) install --quiet "$$(echo dist/*.whl)[demo]"
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/wheel.stamp
 	@echo '· installing vedette with everything the tests need (a minute or two the first time)'
-	@$(PIP) uninstall --quiet --yes vedette
+	@$(PIP) uninstall --quiet --yes vedette 2> /dev/null
 	@$(PIP) install --quiet "$$(echo dist/*.whl)[all]" --group test --group lint
 	@touch $@ $(VENV)/demo.stamp

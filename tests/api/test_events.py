@@ -98,7 +98,7 @@ def server(furnished):
 def test_events_come_while_the_stream_is_open(server, furnished):
     """What happens after a stream was opened comes on that stream, over a real connection."""
     with (
-        httpx.Client(base_url=server, timeout=10) as reader,
+        httpx.Client(base_url=server, timeout=60) as reader,
         reader.stream("GET", "/api/v1/events") as stream,
     ):
         lines = stream.iter_lines()

@@ -9,6 +9,7 @@ from vedette.catalog.domain import DomainSpec
 from vedette.evidence.outcome import Feedback
 from vedette.kernel.documents import load
 from vedette.kernel.errors import Unavailable
+from vedette.rollouts.gates import Finding
 from vedette.rollouts.machine import PauseReason, Phase
 
 QUALITY = {"metrics": [{"name": "quality", "kind": "rate", "measure": "correct", "better": "higher"}]}
@@ -197,6 +198,17 @@ def test_explanation_rederives_the_stored_verdicts(quick):
     assert told.rederived is True
     assert (told.step, told.weight) == (1, 50.0)
     assert quick.everything() == before
+
+
+def test_explanation_after_the_end_shows_the_last_look(quick):
+    """Once promoted, a version is not compared with itself: the explanation keeps what the last look saw."""
+    quick.domain()
+    quick.deploy(onRegression="notify")
+    quick.until(Phase.PROMOTED, canary=0.5, stable=0.02)
+    told = quick.plane.canary.explain("pay")
+    assert told.verdicts[0].finding is Finding.REGRESSION
+    assert told.split is not None
+    assert not told.split.mismatch
 
 
 def test_random_traffic_of_equal_versions_is_promoted(quick):

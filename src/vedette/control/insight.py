@@ -13,11 +13,11 @@ from vedette.kernel.clock import Moment
 from vedette.kernel.decision import Decision
 from vedette.kernel.documents import load
 from vedette.kernel.errors import InvalidInput
-from vedette.kernel.records import record
+from vedette.kernel.records import evolve, record
 from vedette.lake.evidence import LakeReader
 from vedette.rollouts.advance import advance
 from vedette.rollouts.gates import SplitCheck, Verdict, check_split, judge_all
-from vedette.rollouts.machine import Phase
+from vedette.rollouts.machine import ACTIVE, Phase
 from vedette.rollouts.observation import Exposure
 from vedette.rollouts.replay import RecordedLook
 from vedette.rollouts.spec import RolloutSpec
@@ -84,13 +84,19 @@ class Analytics:
 def explain(
     connection: Connection, lake: LakeReader, traffic: Traffic, stored: StoredRollout, now: datetime
 ) -> Explanation:
-    """Look now, decide, write nothing; and check that the last stored verdicts follow from their stored evidence."""
+    """Look now, decide, write nothing; and check that the last stored verdicts follow from their stored evidence.
+
+    Of a rollout at its end the last look is shown: what is stable may be another version now.
+    """
     look = take_look(connection, lake, traffic, stored, now)
     name = lease_name(stored)
     watched = leases.watched(connection, [name])[name]
     step = advance(stored.spec, stored.status, look, Moment(utc=now, watched=watched))
     decisions = rollouts.decisions(connection, stored.id, limit=1, newest_first=True).items
     looks = rollouts.looks(connection, stored.id, limit=1, newest_first=True).items
+    if stored.status.phase not in ACTIVE:
+        last = recorded(looks[0]) if looks else None
+        look = evolve(look, observations=last.observations if last else {}, exposures=last.exposures if last else ())
     return Explanation(
         rollout=stored.id,
         name=stored.name,

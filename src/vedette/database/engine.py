@@ -131,7 +131,7 @@ def _parsed(url: str, what: str, file: str) -> URL:
 
 def _sqlite(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
     driver = _sqlite_driver()
-    folder = Path(str(url.database)).parent
+    folder = Path(str(url.database).removeprefix("file:")).parent  # SQLite's own URIs begin so
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

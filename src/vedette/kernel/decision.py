@@ -39,7 +39,7 @@ class Decision:
     @property
     def sentence(self) -> str:
         """The reasons as one line of text."""
-        return "; ".join(reason.message for reason in self.reasons)
+        return "; ".join(reason.message.removesuffix(".") for reason in self.reasons)
 
 
 REASONS: Mapping[str, str] = {

@@ -179,6 +179,7 @@ def _judge_rate(guardrail: Guardrail, seen: RateObservation, alpha: float) -> Ve
         high=_known(float(interval.upper)),
         log_e=against,
         samples=canary,
+        times="times as many bad events as stable",
     )
 
 
@@ -309,9 +310,10 @@ def _verdict(  # every figure by name
     low: float | None,
     high: float | None,
     log_e: float,
+    times: str = "times stable",
 ) -> Verdict:
-    """Make the verdict and its one plain sentence."""
-    size = "unknown" if ratio is None else f"{ratio:.3g} times stable"
+    """Make the verdict and its one plain sentence; ``times`` says of what the ratio is one."""
+    size = "unknown" if ratio is None else f"{ratio:.3g} {times}"
     bounds = f"at least {low:.3g}" if low and finding is Finding.REGRESSION else f"{low or 0:.3g} to {_upper(high)}"
     tolerated = f", {1 + guardrail.tolerance:g} tolerated" if guardrail.tolerance else ""
     said = {
