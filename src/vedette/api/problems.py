@@ -35,7 +35,7 @@ from vedette.kernel.records import record
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-TYPES = "https://vedette.readthedocs.io/errors/"
+TYPES = "urn:vedette:problem:"
 RETRY_AFTER = "1"
 
 
