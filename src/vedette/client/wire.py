@@ -153,7 +153,7 @@ class Wire:
             data = None
         if answer.is_success and data is not None:
             return data
-        slug = str(data.get("type", "")).rpartition("/")[2] if isinstance(data, dict) else ""
+        slug = str(data.get("type", "")).rpartition(":")[2] if isinstance(data, dict) else ""
         if slug not in _RAISED:
             said = data.get("detail") if isinstance(data, dict) else answer.reason_phrase
             raise Unavailable(f"{self.url} answered {answer.status_code}: {said}", hint=_CHECK)
