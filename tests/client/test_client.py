@@ -295,9 +295,9 @@ def test_a_server_that_stays_away_is_unavailable():
         (httpx.Response(200, text="<html>"), Unavailable, "answered 200"),
         (httpx.Response(404, json={"detail": "Not Found"}), Unavailable, "answered 404: Not Found"),
         (httpx.Response(200, json={"id": "payments"}), Unavailable, "cannot read"),
-        (httpx.Response(403, json={"type": "x/denied", "detail": "no"}), Denied, "no"),
-        (httpx.Response(500, json={"type": "x/corrupt", "detail": "torn"}), Corrupt, "torn"),
-        (httpx.Response(409, json={"type": "x/lease-lost", "detail": "gone"}), LeaseLost, "gone"),
+        (httpx.Response(403, json={"type": "urn:vedette:problem:denied", "detail": "no"}), Denied, "no"),
+        (httpx.Response(500, json={"type": "urn:vedette:problem:corrupt", "detail": "torn"}), Corrupt, "torn"),
+        (httpx.Response(409, json={"type": "urn:vedette:problem:lease-lost", "detail": "gone"}), LeaseLost, "gone"),
     ],
 )
 def test_answers_of_strangers_and_problems_are_told_apart(answer, kind, said):
@@ -316,7 +316,7 @@ def test_an_export_that_breaks_off_is_not_taken_for_whole():
 
 def test_names_cannot_leave_their_place_in_the_address():
     """A name with slashes or dots is one part of the path, and never another route."""
-    client, sent = answering(*[httpx.Response(404, json={"type": "x/not-found", "detail": "no"})] * 2)
+    client, sent = answering(*[httpx.Response(404, json={"type": "urn:vedette:problem:not-found", "detail": "no"})] * 2)
     for name in ("../rollouts", "a/b?c#d"):
         with pytest.raises(NotFound):
             client.domains.get(name)
