@@ -58,9 +58,7 @@ def test_commands_of_readme_and_guides_run(tmp_path):
     """Every vedette command that README and guides show does what it says, in the order of the README."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     pages = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
-    blocks = [
-        block for page in pages for block in re.findall(r"^```\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    ]
+    blocks = [text for page in pages for language, text in BLOCK.findall(page.read_text()) if not language]
     lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("vedette ") and "serve" not in line and "watch" not in line]
     assert len(commands) >= 4
