@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from vedette.api.app import create_app
+from vedette.control.plane import open_plane
 from vedette.evidence.metric import BUILT_IN
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.settings import GatewaySettings
@@ -59,11 +62,29 @@ def gateway_settings() -> str:
     )
 
 
+def api() -> str:
+    """Render every route of the control API from its own OpenAPI document."""
+    with TemporaryDirectory() as folder, open_plane(folder, actor="") as plane:
+        paths = create_app(plane).openapi()["paths"]
+    rows = "\n".join(
+        f"| `{method.upper()}` | `{path}` | {operation['summary']} |"
+        for path, operations in sorted(paths.items())
+        for method, operation in operations.items()
+    )
+    return (
+        "# Control API\n\nThe API describes itself, bodies and errors included, at `/api/v1/openapi.json`. Every write names "
+        "its actor in `X-Vedette-Actor`; errors are RFC 9457 problems; single resources carry an `ETag`, and writes take "
+        "`If-Match` and `Idempotency-Key`; lists are paged by `after` and `limit`. OFREP and the OpenAI routes are the "
+        f"gateway's.\n\n| method | route | what |\n|---|---|---|\n{rows}\n"
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reasons.md": reasons,
     "rollout-states.md": states,
     "metrics.md": metrics,
     "gateway-settings.md": gateway_settings,
+    "api.md": api,
 }
 
 
