@@ -67,17 +67,16 @@ def api() -> str:
     with TemporaryDirectory() as folder, open_plane(folder, actor="") as plane:
         paths = create_app(plane).openapi()["paths"]
     rows = "\n".join(
-        f"| `{method.upper()}` | `{path}` | {operation['summary']} |"
+        f"| `{method.upper()}` | `{path}` | {operation['description'].splitlines()[0]} |"
         for path, operations in sorted(paths.items())
         for method, operation in operations.items()
     )
-    return (
-        "# Control API\n\nThe API describes itself, bodies and errors included, at `/api/v1/openapi.json`. Every write names "
-        "its actor in `X-Vedette-Actor`; errors are RFC 9457 problems; single resources carry an `ETag`, and writes take "
-        "`If-Match` and `Idempotency-Key`; lists are paged by `after` and `limit`. OFREP and the OpenAI routes are the "
-        f"gateway's.\n\n| method | route | what |\n|---|---|---|\n{rows}\n"
-    )
+    return f"# Control API\n\n{_API}\n\n| method | route | what |\n|---|---|---|\n{rows}\n"
 
+
+_API = """The API describes itself, bodies and errors included, at `/api/v1/openapi.json`. Every write names its actor in
+`X-Vedette-Actor`; errors are RFC 9457 problems; single resources carry an `ETag`, and writes take `If-Match` and
+`Idempotency-Key`; lists are paged by `after` and `limit`. OFREP and the OpenAI routes are the gateway's."""
 
 PAGES: dict[str, Callable[[], str]] = {
     "reasons.md": reasons,
