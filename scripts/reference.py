@@ -74,7 +74,7 @@ def api() -> str:
     return f"# Control API\n\n{_API}\n\n| method | route | what |\n|---|---|---|\n{rows}\n"
 
 
-_API = """The API describes itself, bodies and errors included, at `/api/v1/openapi.json`. Every write names its actor in
+_API = """It describes itself, bodies and errors included, at `/api/v1/openapi.json`. Every write names its actor in
 `X-Vedette-Actor`; errors are RFC 9457 problems; single resources carry an `ETag`, and writes take `If-Match` and
 `Idempotency-Key`; lists are paged by `after` and `limit`. OFREP and the OpenAI routes are the gateway's."""
 
