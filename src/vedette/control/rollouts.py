@@ -267,7 +267,7 @@ class CanaryDeployment:
     ) -> StoredRollout:
         """Take the version back at once; nothing outranks this."""
         return self._do(
-            ref, actor, expected, request_id, lambda _, it, now: commands.abort(it.status, now, why), persistent=True
+            ref, actor, expected, request_id, lambda _, it, now: commands.abort(it.status, now, why), again=4
         )
 
     def retry(
@@ -321,20 +321,19 @@ class CanaryDeployment:
         return self._do(ref, actor, expected, request_id, verb)
 
     def _do(
-        self, ref: str, actor: str, expected: int | None, request_id: str, verb: _Verb, *, persistent: bool = False
+        self, ref: str, actor: str, expected: int | None, request_id: str, verb: _Verb, *, again: int = 0
     ) -> StoredRollout:
-        """Run a verb on a rollout; a persistent one is tried again while the reconciler is faster."""
-        for attempt in range(5):
-            try:
-                with self._changes.begin(actor, request_id) as change:
-                    it = find(change.connection, ref)
-                    _expect(it, expected)
-                    status, decision = verb(change.connection, it, change.at)
-                    return commit(change, self._traffic, it, status, decision)
-            except (StaleRevision, Conflict):
-                if not persistent or expected is not None or attempt == 4:
-                    raise
-        raise AssertionError("unreachable")
+        """Run a verb on a rollout; ``again`` says how often to try once more when the reconciler was faster."""
+        try:
+            with self._changes.begin(actor, request_id) as change:
+                it = find(change.connection, ref)
+                _expect(it, expected)
+                status, decision = verb(change.connection, it, change.at)
+                return commit(change, self._traffic, it, status, decision)
+        except Conflict:
+            if expected is not None or again == 0:
+                raise
+        return self._do(ref, actor, expected, request_id, verb, again=again - 1)
 
 
 def _expect(it: StoredRollout, expected: int | None) -> None:

@@ -44,8 +44,8 @@ class Handler(Protocol):
     """Who is told of a client's fate while its request is being answered."""
 
     def client_gone(self) -> None: ...  # noqa: D102 - the class says it
-    def client_paused(self) -> None: ...  # noqa: D102
-    def client_resumed(self) -> None: ...  # noqa: D102
+    def client_paused(self) -> None: ...  # noqa: D102 - the class says it
+    def client_resumed(self) -> None: ...  # noqa: D102 - the class says it
 
 
 class App(Protocol):

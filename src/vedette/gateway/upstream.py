@@ -32,9 +32,9 @@ class Receiver(Protocol):
     """Who is told of an answer: one `head`, any `data`, then `done`; or `failed` at any point. Never while calling."""
 
     def head(self, status: int, headers: Headers) -> None: ...  # noqa: D102 - told above
-    def data(self, data: bytes) -> None: ...  # noqa: D102
-    def done(self) -> None: ...  # noqa: D102
-    def failed(self, failure: Failure, message: str) -> None: ...  # noqa: D102
+    def data(self, data: bytes) -> None: ...  # noqa: D102 - the class says it
+    def done(self) -> None: ...  # noqa: D102 - the class says it
+    def failed(self, failure: Failure, message: str) -> None: ...  # noqa: D102 - the class says it
 
 
 class Call(Protocol):

@@ -73,11 +73,9 @@ def advance(spec: RolloutSpec, status: RolloutStatus, look: Look, now: Moment) -
         return Advance(status=status, decision=_hold("finished", f"the rollout is {status.phase}"))
     verdicts, split = judge_all(spec, look.observations), check_split(look.exposures)
     seen = _Seen(spec, status, look, now, verdicts, split)
-    for rule in (_group_abort, _regression, _split, _paused, _waiting, _unconfirmed, _unfinished, _barrier, _climb):
-        if found := rule(seen):
-            changed, decision = found
-            return Advance(status=changed, decision=decision, verdicts=verdicts, split=split)
-    raise AssertionError("the last rule always answers")  # pragma: no cover
+    rules = (_group_abort, _regression, _split, _paused, _waiting, _unconfirmed, _unfinished, _barrier)
+    changed, decision = next(filter(None, (rule(seen) for rule in rules)), None) or _climb(seen)
+    return Advance(status=changed, decision=decision, verdicts=verdicts, split=split)
 
 
 class _Seen(NamedTuple):
@@ -255,7 +253,7 @@ def _barrier(seen: _Seen) -> _Found:
     return None
 
 
-def _climb(seen: _Seen) -> _Found:
+def _climb(seen: _Seen) -> tuple[RolloutStatus, Decision]:
     spec, status, look = seen.spec, seen.status, seen.look
     reasons = _cleared(seen)
     if status.step + 1 == len(spec.steps):
