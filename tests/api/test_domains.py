@@ -36,7 +36,7 @@ def test_a_domain_that_exists_is_a_conflict(client, furnished):
 def test_a_domain_that_is_depended_on_is_not_deleted(client, furnished):
     """What serves cannot be deleted."""
     refused = client.delete(f"{ADDRESS}/support", headers=ACTOR)
-    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (409, "refused")
+    assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "refused")
     assert furnished.domains.get("support").state == "active"
 
 

@@ -48,7 +48,7 @@ def test_a_stale_write_changes_nothing(client, method, address):
     content = {"json": {"title": "Newer"}} if method == "PUT" else {}
     headers = {**ACTOR, "If-Match": '"1"'}
     response = client.request(method, f"/api/v1/domains/support{address}", headers=headers, **content)
-    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (412, "stale-revision")
+    assert (response.status_code, response.json()["type"].rpartition(":")[2]) == (412, "stale-revision")
     assert client.get("/api/v1/domains/support").json() == before
 
 

@@ -40,7 +40,7 @@ def test_a_dry_run_checks_everything_and_begins_nothing(client, furnished):
 def test_a_second_rollout_of_a_domain_is_a_conflict(client):
     """One domain has one rollout at a time."""
     response = client.post(ADDRESS, json={"spec": SPEC}, headers=ACTOR)
-    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (409, "conflict")
+    assert (response.status_code, response.json()["type"].rpartition(":")[2]) == (409, "conflict")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_people_steer_a_rollout_with_reasons(client):
 def test_a_verb_the_phase_does_not_allow_is_refused(client):
     """What is right in itself but not now is refused by 409, with what is allowed."""
     response = client.post(f"{ADDRESS}/next/undo", headers=ACTOR)
-    assert (response.status_code, response.json()["type"].rpartition("/")[2]) == (409, "refused")
+    assert (response.status_code, response.json()["type"].rpartition(":")[2]) == (409, "refused")
     assert "abort" in response.json()["hint"]
 
 
@@ -97,7 +97,7 @@ def test_a_weight_is_set_within_the_step(client):
         body = {"weight": weight}
         assert client.post(f"{ADDRESS}/next/set-weight", json=body, headers=ACTOR).status_code == 422
     refused = client.post(f"{ADDRESS}/next/set-weight", json={"weight": "0.5%"}, headers=ACTOR)
-    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (409, "refused")  # it is pending
+    assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "refused")  # it is pending
 
 
 @pytest.mark.usefixtures("rollout")
