@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import vedette
 from vedette.catalog.backend import LocalBackend
 from vedette.cli.output import ago
-from vedette.control.plane import ControlPlane, open_plane
+from vedette.control.plane import ControlPlane, open_plane, places
 from vedette.control.traffic import ALIVE
 from vedette.database.engine import sqlite_is_sound
 from vedette.kernel.errors import NotFound, VedetteError
@@ -54,8 +54,7 @@ def of_data(data: str) -> tuple[Check, ...]:
         here.append(folder)
         if folder.result == "fail":
             return tuple(here)
-    control = data if "://" in data else f"sqlite:///{data}/control.db"
-    database = list(_guarded("database", lambda: _database(control)))
+    database = list(_guarded("database", lambda: _database(places(data).control)))
     if any(check.result != "ok" for check in database):
         return (*here, *database)
     return (*here, *database, *_guarded("outcomes", lambda: _of_plane(data)))

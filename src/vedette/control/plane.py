@@ -16,6 +16,7 @@ from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
 from vedette.control.traffic import Traffic
 from vedette.control.versions import Versions
+from vedette.kernel.records import record
 from vedette.lake.outcomes import Lake
 from vedette.store.engine import Store
 
@@ -85,6 +86,25 @@ class ControlPlane:
         self.close()
 
 
+@record
+class Places:
+    """Where a plane's data is: the folder of local files, and the URLs of the store and the lake."""
+
+    folder: Path
+    control: str
+    outcomes: str
+
+
+def places(url: str | Path) -> Places:
+    """Say where the data of a folder or of a database URL is."""
+    place = str(url)
+    if "://" in place and not place.startswith("sqlite"):
+        return Places(folder=Path(DEFAULT), control=place, outcomes=place)
+    control = place if "://" in place else f"sqlite:///{place}/control.db"
+    folder = Path(control.split("///", 1)[-1]).parent
+    return Places(folder=folder, control=control, outcomes=f"sqlite:///{folder}/outcomes.db")
+
+
 def open_plane(
     url: str | Path = DEFAULT, *, actor: str | None = None, instruments: Instruments | None = None
 ) -> ControlPlane:
@@ -101,19 +121,11 @@ def open_plane(
         Unavailable: the database does not answer.
         Refused: a newer vedette made the database.
     """
-    place = str(url)
-    if "://" in place:
-        folder, control, outcomes = Path(DEFAULT), place, place
-        if place.startswith("sqlite"):
-            folder = Path(place.split("///", 1)[-1]).parent
-            outcomes = f"sqlite:///{folder}/outcomes.db"
-    else:
-        folder = Path(place)
-        control, outcomes = f"sqlite:///{folder}/control.db", f"sqlite:///{folder}/outcomes.db"
-    store, lake = Store(control), Lake(outcomes)
+    where = places(url)
+    store, lake = Store(where.control), Lake(where.outcomes)
     store.migrate()
     lake.migrate()
-    return ControlPlane(store, lake, folder, instruments, _user() if actor is None else actor)
+    return ControlPlane(store, lake, where.folder, instruments, _user() if actor is None else actor)
 
 
 def _user() -> str:
