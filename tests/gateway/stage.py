@@ -21,6 +21,7 @@ from vedette.gateway.server import Gateway
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.upstream import Origin
 from vedette.kernel.errors import Unavailable
+from vedette.routing.layers import Layer
 from vedette.routing.plan import FULL, Canary, TrafficPlan
 
 QUICK: dict[str, Any] = {"poll_interval": 0.02, "ship_interval": 0.02, "heartbeat": 0.1, "connect_timeout": 1.0}
@@ -157,6 +158,8 @@ class Stage:
         percent: float = 0.0,
         backends: Mapping[str, Backend] | None = None,
         serving: bool = True,
+        layers: Sequence[Layer] = (),
+        hold_out: int = 0,
         **config: Any,
     ) -> TrafficPlan:
         """Make a plan whose versions v1 (stable, unless it is None) and v2 (canary) are asked for as these models."""
@@ -169,6 +172,8 @@ class Stage:
             canary=Canary(version="v2", rollout="r", attempt=1, step=0, salt="r/1", weight=weight) if canary else None,
             backends={**given, **(backends or {})},
             serving=serving,
+            layers=tuple(layers),
+            hold_out=hold_out,
             config=DomainConfig(**({"assignment": Assignment(unit="user")} | config)),
         )
 

@@ -9,9 +9,12 @@ from openai import OpenAI
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from tests.routing.plans import layer, running
 
 from vedette.catalog.backend import LocalBackend
 from vedette.connectors.local import digest_of
+from vedette.routing.layers import slices_of
+from vedette.routing.override import Override, Prompt
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +48,17 @@ def test_local_model_answers_as_a_chat(local):
     assert streamed == ["law"]
     assert answer.usage is None
     assert all("tokens_in" not in outcome.measures for outcome in local.outcomes(2))
+
+
+def test_template_of_an_arm_applies_to_the_query(stage, artefact):
+    """A model in this process is asked what an experiment's arm makes of the question, in chats and completions."""
+    overrides = {"treatment": Override(prompt=Prompt(template="sue {query} contract"))}
+    experiment = layer(running(slices=slices_of({"treatment": 1}), overrides=overrides))
+    stage.publish(stage.plan(None, canary="unused", percent=100, backends={"v2": artefact}, layers=[experiment]))
+    body = {"model": "payments", "user": "u1", "prompt": "a bill"}
+    assert stage.chat().json["choices"][0]["message"]["content"] == "law"
+    assert stage.ask(body, path="/v1/completions").json["choices"][0]["text"] == "law"
+    assert {outcome.measures["override_failed"] for outcome in stage.outcomes(2)} == {0}
 
 
 def test_local_model_answers_prompts(local):

@@ -9,8 +9,11 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from tests.gateway.stage import Answer, Stage
 from tests.gateway.upstream import Json
+from tests.routing.plans import layer, running
 
 from vedette.routing.choose import CompiledPlan
+from vedette.routing.layers import slices_of
+from vedette.routing.override import Override, Rule
 
 FLAGS = "/ofrep/v1/evaluate/flags"
 
@@ -99,3 +102,111 @@ def test_bulk_has_every_domain_and_an_etag(stage):
     changed = flag(stage, unit(), domain="", headers={"If-None-Match": tag})
     assert changed.status == 200
     assert changed.headers["etag"] != tag
+
+
+VALUES = {"colour": "red", "limits": [1, 2]}
+ARMS = {"control": Override(), "treatment": Override(values=VALUES)}
+
+
+def test_openfeature_sdk_asks_for_an_experiment(stage):
+    """The OpenFeature SDK gets an experiment by its name, as an object: the arm, and the values the arm gives."""
+    plan = stage.plan(layers=[layer(running("tone", overrides=ARMS, exposed=700_000))])
+    stage.publish(plan)
+    provider = OFREPProvider(stage.base_url)
+    api.set_provider(provider)
+    seen = set()
+    try:
+        client = api.get_client()
+        for number in range(20):
+            unit = f"unit-{number}"
+            names = CompiledPlan(plan).assign(unit)[1].names
+            context = EvaluationContext(targeting_key=unit, attributes={"plan": "gold"})
+            found = client.get_object_details("tone", {"variant": "mine"}, context)
+            domain = client.get_string_details("payments", "none", context)
+            if not names:
+                assert (found.value, found.variant, found.reason) == ({"variant": "mine"}, "none", "DEFAULT")
+                assert domain.flag_metadata == {"planRevision": 1}
+            else:
+                values = VALUES if names["tone"] == "treatment" else {}
+                assert found.value == {"variant": names["tone"], **values}
+                assert (found.variant, found.reason) == (names["tone"], "SPLIT")
+                assert domain.flag_metadata == {"planRevision": 1, "experiments.tone": names["tone"]}
+            seen.add(found.variant)
+            assert (domain.value, domain.variant) == ("v1", "stable")
+    finally:
+        api.shutdown()
+        provider.session.close()
+    assert seen == {"none", "control", "treatment"}
+    assert found.flag_metadata == {"domain": "payments", "planRevision": 1, "experiment": "id-of-tone"}
+
+
+def test_asking_for_a_flag_is_no_exposure(stage):
+    """However often an application asks, nothing is recorded: only what comes through the gateway is evidence."""
+    stage.publish(stage.plan(layers=[layer(running("tone"))]))
+    assert flag(stage, unit(), "tone").status == 200
+    stage.chat()
+    assert len(stage.outcomes(1)) == 1
+    assert stage.get("/metrics").body.count(b"vedette_experiment_exposures_total{") == 1
+
+
+def test_version_of_an_arm_is_what_the_domains_flag_says(stage):
+    """Where an experiment decides the version, the domain's flag has it, with the variant experiment."""
+    overrides = {"control": Override(), "treatment": Override(version="v2")}
+    experiment = layer(running("tone", overrides=overrides))
+    plan = stage.plan(backends={"v2": stage.backend("ok")}, layers=[experiment])
+    stage.publish(plan)
+    seen = set()
+    for number in range(10):
+        found = flag(stage, unit(f"u{number}")).json
+        arm = CompiledPlan(plan).assign(f"u{number}")[1].names["tone"]
+        expected = ("v2", "experiment") if arm == "treatment" else ("v1", "stable")
+        assert (found["value"], found["variant"], found["reason"]) == (*expected, "SPLIT")
+        seen.add(arm)
+    assert len(seen) == 2
+
+
+def test_context_is_what_targeting_asks_for(stage):
+    """Texts, numbers and truths of the context are attributes, whatever their case; the key is the user unless said."""
+    rules = [
+        Rule(attribute="x-plan", values=("gold",)),
+        Rule(attribute="x-age", values=("7",)),
+        Rule(attribute="x-staff", values=("true",)),
+        Rule(attribute="user", values=("u1", "ann")),
+    ]
+    stage.publish(stage.plan(layers=[layer(running("tone", targeting=tuple(rules)))]))
+    whole = {"X-Plan": "gold", "x-age": 7, "x-staff": True, "x-list": [1]}
+
+    def reason(key: str = "u1", **more: object) -> str:
+        answer = flag(stage, {"context": {"targetingKey": key, **whole, **more}}, "tone").json["reason"]
+        return str(answer)
+
+    assert reason() == "TARGETING_MATCH"
+    assert reason("u2") == "DEFAULT"
+    assert reason("u2", user="ann") == "TARGETING_MATCH"
+    assert reason(user="bob") == "DEFAULT"
+    assert flag(stage, unit(), "tone").json["reason"] == "DEFAULT"
+
+
+def test_bulk_has_experiments_behind_the_domains(stage):
+    """All experiments come behind all domains; a domain's name, and then the first domain's experiment, stand."""
+    first = [layer(running("tone", slices=slices_of({"control": 1}))), layer(running("payments"), name="b")]
+    stage.publish(stage.plan(domain="legal", layers=first))
+    stage.publish(
+        stage.plan(
+            layers=[layer(running("tone", slices=slices_of({"treatment": 1})), running("own", stretches=(), exposed=0))]
+        )
+    )
+    flags = flag(stage, unit(), domain="").json["flags"]
+    assert [each["key"] for each in flags] == ["legal", "payments", "tone", "own"]
+    by_key = {each["key"]: each for each in flags}
+    assert by_key["payments"]["value"] == "v1"
+    assert by_key["tone"]["variant"] == "control"
+    for key, each in by_key.items():
+        assert flag(stage, unit(), key).json == each
+
+
+def test_experiment_of_a_domain_that_serves_nothing_is_disabled(stage):
+    """While its domain is archived an experiment has no value: the caller's default holds."""
+    stage.publish(stage.plan(serving=False, layers=[layer(running("tone"))]))
+    found = flag(stage, unit(), "tone").json
+    assert (found["reason"], found["variant"], "value" in found) == ("DISABLED", "none", False)

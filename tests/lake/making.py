@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from vedette.evidence.histogram import Histogram
-from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.evidence.outcome import Exposure, Outcome, OutcomeStatus
 from vedette.evidence.summary import moments
+from vedette.kernel.hashing import bucket_of, seed_of
 from vedette.lake.evidence import LakeReader
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -34,6 +35,16 @@ def outcome(measures: Mapping[str, float] | None = None, **fields: object) -> Ou
         "measures": measures or {"error": 0.0, "latency_ms": 120.0},
     }
     return Outcome(**(ordinary | fields))  # type: ignore[arg-type]  # the fields of a test, by name
+
+
+def exposed(experiment: str = "tone", arm: str = "treatment", epoch: int = 0) -> Exposure:
+    """One exposure."""
+    return Exposure(experiment=experiment, arm=arm, epoch=epoch)
+
+
+def cluster(event: Outcome) -> int:
+    """The bucket in which experiments count an outcome: its unit's, or one by its id."""
+    return event.bucket if event.bucket >= 0 else bucket_of(seed_of("cluster"), event.id)
 
 
 @contextmanager
@@ -80,6 +91,33 @@ def assert_sums_are_those_of(
         (row.at, row.version, name): (sums.n, sums.mean, sums.m2) for row in rows for name, sums in row.measures.items()
     }
     _assert_same_moments(found_minutes, minutes)
+
+
+def assert_arms_are_those_of(
+    lake: LakeReader, domain: str, counted: Sequence[tuple[Outcome, Mapping[str, float]]]
+) -> None:
+    """Compare every sum of every arm of a domain with the one computed from the events themselves, at 1e-9."""
+    buckets: dict[object, list[float]] = defaultdict(list)
+    bins: dict[object, list[float]] = defaultdict(list)
+    for event, measures in counted:
+        for each in event.exposures:
+            for name, value in {"requests": 1.0, **measures}.items():
+                key = (each.experiment, each.epoch, each.arm, name)
+                buckets[*key, cluster(event)].append(value)
+                if name != "requests":
+                    bins[key].append(max(value, 0.0))
+    found_buckets: dict[object, tuple[float, ...]] = {}
+    found_bins: dict[object, Histogram] = {}
+    for experiment in {each.experiment for event, _ in counted for each in event.exposures}:
+        for epoch, arms in lake.experiment(domain, experiment).epochs.items():
+            for arm, sums in arms.items():
+                for name, moments_ in sums.measures.items():
+                    for bucket in np.flatnonzero(moments_.n):
+                        values = (moments_.n[bucket], moments_.mean[bucket], moments_.m2[bucket])
+                        found_buckets[experiment, epoch, arm, name, int(bucket)] = values
+                found_bins |= {(experiment, epoch, arm, name): each for name, each in sums.histograms.items()}
+    _assert_same_moments(found_buckets, buckets)
+    assert found_bins == {key: Histogram.of(values) for key, values in bins.items()}
 
 
 def _assert_same_moments(found: Mapping[object, tuple[float, ...]], wanted: Mapping[object, list[float]]) -> None:

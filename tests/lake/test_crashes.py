@@ -12,6 +12,7 @@ from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.errors import Corrupt, Refused, Unavailable
 from vedette.lake.journal import Journal
 from vedette.lake.outcomes import Lake
+from vedette.lake.tables import SCHEMA_VERSION
 
 _ROOT = Path(__file__).parents[2]
 _KILLS_OF_EACH = 3
@@ -146,7 +147,7 @@ def test_a_lake_that_was_never_made_is_unavailable(lake_url):
 def test_the_lake_of_a_newer_vedette_is_left_alone(lake_url, lake):
     """A vedette that does not know the tables refuses them."""
     with lake._database.writing() as connection:
-        connection.execute(lake._tables.version.update().values(version=2))
+        connection.execute(lake._tables.version.update().values(version=SCHEMA_VERSION + 1))
     older = Lake(lake_url)
     with pytest.raises(Refused, match="upgrade"):
         older.migrate()

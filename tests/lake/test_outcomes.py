@@ -7,7 +7,15 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.lake.making import CANARY, NOON, STABLE, assert_sums_are_those_of, outcome
+from tests.lake.making import (
+    CANARY,
+    NOON,
+    STABLE,
+    assert_arms_are_those_of,
+    assert_sums_are_those_of,
+    exposed,
+    outcome,
+)
 
 from vedette.evidence.outcome import Feedback, Outcome, OutcomeStatus
 from vedette.kernel.errors import InvalidInput
@@ -26,6 +34,11 @@ _fields = st.fixed_dictionaries(
         "bucket": st.sampled_from([-1, 0, 1, 1023]),
         "status": st.sampled_from(OutcomeStatus),
         "measures": _measures,
+        "exposures": st.lists(
+            st.builds(exposed, st.sampled_from(["tone", "size", "model"]), st.sampled_from("ab"), st.integers(0, 1)),
+            max_size=3,
+            unique_by=lambda exposure: exposure.experiment,
+        ).map(tuple),
     }
 )
 
@@ -75,6 +88,7 @@ def test_sums_equal_the_events_however_they_arrive(lake, events, data):
     assert stored == len(outcomes)
     counted = [(made, _expected(made, judged)) for made, (_, judged) in zip(outcomes, events, strict=True)]
     assert_sums_are_those_of(lake, example, counted)
+    assert_arms_are_those_of(lake, example, counted)
 
 
 def test_a_large_mean_loses_no_digit_of_the_spread(lake):
@@ -210,6 +224,16 @@ def test_a_client_that_left_is_a_request_and_nothing_else(lake):
         {"id": ""},
         {"id": "null\x00byte"},
         {"domain": "lone \ud800 surrogate"},
+        {"exposures": (exposed(arm=""),)},
+        {"exposures": (exposed("a\nb"),)},
+        {"exposures": (exposed(epoch=-1),)},
+        {"exposures": (exposed(epoch=2**40),)},
+        {"exposures": (exposed(arm="a"), exposed(arm="b"))},
+        {"exposures": tuple(exposed(f"x{number}") for number in range(65))},
+        {"dimensions": {"x-country": ""}},
+        {"dimensions": {"x-country": "D\x00"}},
+        {"dimensions": {"x-country": "D" * 65}},
+        {"dimensions": {f"x-{number}": "y" for number in range(65)}},
     ],
 )
 def test_what_cannot_be_counted_is_refused_whole(local_lake, wrong):

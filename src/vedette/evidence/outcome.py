@@ -1,6 +1,7 @@
 """What one answered request leaves behind."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,6 +17,15 @@ class OutcomeStatus(StrEnum):
 
 
 @record
+class Exposure:
+    """One arm of one experiment that a request was served with, and the epoch of the split it was assigned under."""
+
+    experiment: str
+    arm: str
+    epoch: int
+
+
+@record
 class Outcome:
     """One request: who was assigned, who answered, under which plan, and what was measured.
 
@@ -23,6 +33,9 @@ class Outcome:
     ``bucket`` is 0..1023, or -1 for a request without a unit (assigned at random, not sticky).
     ``measures`` are numbers by name: ``error`` and ``fallback`` are 0 or 1, ``latency_ms`` in milliseconds,
     ``tokens_in`` and ``tokens_out`` in tokens, and whatever feedback adds.
+    ``exposures`` are the experiments that had the request, by intention to treat; ``dimensions`` say what kind of
+    request it was, as those experiments break their results down. ``plan_revision`` is 0 where an experiment decided
+    the version: such a request is no evidence for or against a rollout.
     """
 
     id: str
@@ -34,6 +47,8 @@ class Outcome:
     bucket: int
     status: OutcomeStatus
     measures: Mapping[str, float]
+    exposures: tuple[Exposure, ...] = ()
+    dimensions: Mapping[str, str] = field(default_factory=dict)
 
 
 @record

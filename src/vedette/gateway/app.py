@@ -2,7 +2,6 @@
 
 import logging
 import os
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import msgspec
 
 from vedette.gateway import metrics as prometheus
 from vedette.gateway import ofrep, wire
+from vedette.gateway.assign import UnitMissingError, assign
 from vedette.gateway.exchange import Exchange
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
@@ -21,7 +21,7 @@ from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.ids import uuid7
-from vedette.routing.choose import Choice
+from vedette.routing.choose import CompiledPlan
 
 _log = logging.getLogger("vedette.gateway")
 _encode = msgspec.json.Encoder().encode
@@ -81,12 +81,22 @@ class GatewayApp:
         except InvalidInput as error:
             raise _TurnAway(400, str(error), "invalid_request") from error
         served = self._plan_of(ask.model)
-        choice = _choose(served, request, ask.user)
+        request_id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+        try:
+            choice, exposed = assign(served, request, ask.user, request_id)
+        except UnitMissingError as error:
+            raise _TurnAway(400, str(error), "unit_missing") from error
         if not choice.version:
             raise _TurnAway(503, f"domain {ask.model!r} has no stable version for this unit", "no_version", "model")
-        request_id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
         exchange = Exchange(
-            self, client, ask=ask, headers=request.headers, served=served, choice=choice, request_id=request_id
+            self,
+            client,
+            ask=ask,
+            headers=request.headers,
+            served=served,
+            choice=choice,
+            exposed=exposed,
+            request_id=request_id,
         )
         exchange.start()
         return exchange
@@ -148,22 +158,26 @@ class GatewayApp:
         plans = [served.plan for served in self.table.serving.values()]
         client.respond(200, b"", prometheus.CONTENT_TYPE, self.metrics.text(plans, sorted(self.table.refused)))
 
-    def _flag(self, client: ClientConnection, request: Request, domain: str) -> None:
-        served = self.table.serving.get(domain)
+    def _compiled(self) -> dict[str, CompiledPlan]:
+        return {name: served.compiled for name, served in sorted(self.table.serving.items())}
+
+    def _flag(self, client: ClientConnection, request: Request, key: str) -> None:
         unit = ofrep.read_unit(request.body)
-        if served is None:
-            unit = ofrep.Unit(error="FLAG_NOT_FOUND", details=f"there is no domain {domain!r}")
-        if served is None or unit.error:
-            client.respond(404 if served is None else 400, b"", wire.JSON, ofrep.failure(unit, domain))
+        served = self.table.serving.get(key)
+        plan = served.compiled if served else ofrep.plan_of_experiment(self._compiled(), key)
+        if plan is None:
+            unit = ofrep.Unit(error="FLAG_NOT_FOUND", details=f"there is no domain and no experiment {key!r}")
+        if plan is None or unit.error:
+            client.respond(404 if plan is None else 400, b"", wire.JSON, ofrep.failure(unit, key))
         else:
-            client.respond(200, b"", wire.JSON, ofrep.success(served.compiled, unit.key))
+            client.respond(200, b"", wire.JSON, ofrep.success(plan, key, unit))
 
     def _flags(self, client: ClientConnection, request: Request) -> None:
         unit = ofrep.read_unit(request.body)
         if unit.error:
             client.respond(400, b"", wire.JSON, ofrep.failure(unit))
             return
-        body, tag = ofrep.bulk([served.compiled for _, served in sorted(self.table.serving.items())], unit.key)
+        body, tag = ofrep.bulk(self._compiled(), unit)
         known = {each.strip().removeprefix(b"W/") for each in (request.header(b"if-none-match") or b"").split(b",")}
         if tag in known or b"*" in known:
             client.respond(304, b"etag: %b\r\n" % tag, b"", b"")
@@ -183,21 +197,3 @@ _FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], None]] = {
 def _allow(request: Request, method: str) -> None:
     if request.method != method and not (method == "GET" and request.method == "HEAD"):
         raise _TurnAway(405, f"{request.path} takes {method}, not {request.method}", "method_not_allowed")
-
-
-def _choose(served: ServedPlan, request: Request, user: str) -> Choice:
-    """Choose for the request's unit; one without a unit is treated as its domain says, and never hashed."""
-    assignment = served.plan.config.assignment
-    unit = ""
-    if assignment.unit == "user":
-        unit = user
-    elif assignment.unit == "header":
-        unit = (request.header(assignment.header.lower().encode()) or b"").decode("utf-8", "replace").strip()
-    if unit:
-        return served.compiled.choose(unit)
-    if assignment.unit == "request" or assignment.missing == "random":
-        return served.compiled.choose_at_random(random.random())  # noqa: S311 - a split, not a secret
-    if assignment.missing == "stable":
-        return Choice(served.plan.stable, "stable", -1, -1)
-    name = "the user field" if assignment.unit == "user" else f"the header {assignment.header}"
-    raise _TurnAway(400, f"domain {served.plan.domain!r} needs {name} to assign a version", "unit_missing")

@@ -14,6 +14,7 @@ from vedette.gateway import retry, wire
 from vedette.gateway.headers import returned, value_of
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import Ask, error_body, error_event
+from vedette.gateway.override import applied, changes_body, routed
 from vedette.gateway.plans import ServedPlan
 from vedette.gateway.protocol import ClientConnection
 from vedette.gateway.recorder import Recorder
@@ -21,6 +22,7 @@ from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.sse import EventStream, Usage, usage_of
 from vedette.gateway.upstream import Call, Failure, Headers
 from vedette.kernel.errors import InvalidInput
+from vedette.routing.assign import Exposed
 from vedette.routing.choose import Choice
 
 
@@ -53,13 +55,20 @@ class Exchange:
         headers: Headers,
         served: ServedPlan,
         choice: Choice,
+        exposed: Exposed,
         request_id: str,
     ) -> None:
         self._context, self._client, self._ask, self._request_headers = context, client, ask, headers
-        self._served, self._choice, self._request_id = served, choice, request_id
+        self._served, self._choice, self._exposed, self._request_id = served, choice, exposed, request_id
+        self._config = routed(served.plan.config, exposed.override)
+        self._sent = ask  # what backends are asked: as the client wrote it, or as experiments have it
+        self._override_failed: bool | None = None
+        if exposed.override is not None and changes_body(exposed.override):
+            changed = applied(ask, exposed.override)
+            self._sent, self._override_failed = changed or ask, changed is None
         self._loop = asyncio.get_running_loop()
         self._started = self._last = monotonic()  # uvloop's own clock stands still for a millisecond
-        self._deadline = self._started + served.plan.config.timeout
+        self._deadline = self._started + self._config.timeout
         self._version = choice.version  # the one being asked
         self._retries = 0
         self._stale_once = False  # a kept connection was found closed already
@@ -83,7 +92,7 @@ class Exchange:
         self._held = b""  # of a stream, until its first event with data
         target = self._served.targets[self._version]
         self._wait_until(min(self._deadline, monotonic() + target.timeout))
-        self._call = target.call(self, self._ask, self._request_headers, self._request_id, fresh=fresh)
+        self._call = target.call(self, self._sent, self._request_headers, self._request_id, fresh=fresh)
 
     def _wait_until(self, when: float) -> None:
         if self._timer:
@@ -182,9 +191,11 @@ class Exchange:
             return
         self._failed = True
         plan = self._served.plan
-        on_canary = self._choice.arm == "canary" and not self._fallback
-        if on_canary and plan.stable and plan.config.fallback and monotonic() < self._deadline:
+        on_trial = self._choice.arm != "stable" and self._version != plan.stable  # and not fallen back yet
+        if on_trial and plan.stable and self._config.fallback and monotonic() < self._deadline:
             self._fallback, self._version = True, plan.stable
+            if self._choice.arm == "experiment":
+                self._sent = self._ask  # what was said for the arm's version was not meant for stable
             self._retries, self._stale_once = 0, False
             self._try()
         else:
@@ -195,7 +206,7 @@ class Exchange:
         asked = retry.retry_after(value_of(self._headers, b"retry-after"))
         wait = retry.pause(self._retries, asked)
         allowed = (
-            self._retries < self._served.plan.config.retries
+            self._retries < self._config.retries
             and asked <= self._context.settings.retry_wait
             and monotonic() + wait < self._deadline
             and self._served.budget.spend()
@@ -241,8 +252,12 @@ class Exchange:
         return (
             f"x-vedette-request-id: {self._request_id}\r\nx-vedette-domain: {plan.domain}\r\n"
             f"x-vedette-version: {self._version}\r\nx-vedette-assigned: {self._choice.version}\r\n"
-            f"x-vedette-plan-revision: {plan.revision}\r\n"
+            f"x-vedette-plan-revision: {plan.revision}\r\n{self._told_experiments()}"
         ).encode()
+
+    def _told_experiments(self) -> str:
+        names = self._exposed.names
+        return f"x-vedette-experiments: {', '.join(map('='.join, names.items()))}\r\n" if names else ""
 
     def _finish(self, status: OutcomeStatus, usage: Usage | None, *, whole: bool = True, judged: bool = True) -> None:
         """Write down what became of it: ``whole`` if it came to its end, ``judged`` if that end is the version's."""
@@ -264,10 +279,13 @@ class Exchange:
             measures["ttft_ms"] = (self._first - self._started) * 1000
         if usage and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
             measures["tokens_in"], measures["tokens_out"] = usage.prompt_tokens, usage.completion_tokens
+        if self._override_failed is not None:
+            measures["override_failed"] = int(self._override_failed)
         self._context.recorder.record(
             self._request_id,
             self._served.plan,
             self._choice,
+            self._exposed,
             served=self._version,
             status=status,
             seconds=now - self._started,

@@ -38,6 +38,7 @@ class Metrics:
     """All figures of one gateway."""
 
     versions: dict[tuple[str, str], VersionFigures] = field(default_factory=dict)
+    exposures: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by domain, experiment and arm
     turned_away: dict[int, int] = field(default_factory=dict)  # requests the gateway answered itself, by HTTP status
     in_flight: int = 0
     outcomes_lost: int = 0
@@ -49,6 +50,11 @@ class Metrics:
         """Give the figures of a version, from nothing if need be."""
         return self.versions.setdefault((domain, version), VersionFigures())
 
+    def expose(self, domain: str, arms: Mapping[str, str]) -> None:
+        """Count a request that experiments of a domain had, with their arms."""
+        for arm in arms.items():
+            self.exposures[domain, *arm] = self.exposures.get((domain, *arm), 0) + 1
+
     def turn_away(self, status: int) -> None:
         """Count a request no version was asked for."""
         self.turned_away[status] = self.turned_away.get(status, 0) + 1
@@ -58,6 +64,9 @@ class Metrics:
         lines: list[str] = []
         self._versions(lines)
         plans = sorted(plans, key=lambda plan: plan.domain)
+        _head(lines, "vedette_experiment_exposures_total", "counter", "Requests an arm of an experiment had.")
+        for (domain, experiment, arm), count in sorted(self.exposures.items()):
+            _line(lines, "vedette_experiment_exposures_total", count, domain=domain, experiment=experiment, arm=arm)
         _head(lines, "vedette_rollout_weight", "gauge", "Share of a domain's units that see the canary, 0 to 1.")
         for plan in plans:
             if plan.canary:
@@ -92,7 +101,7 @@ class Metrics:
                 _line(lines, "vedette_requests_total", count, domain=domain, version=version, status=status)
         for name, attribute, text in (
             ("vedette_request_errors_total", "errors", "Requests their assigned version failed."),
-            ("vedette_request_fallbacks_total", "fallbacks", "Requests stable answered for the canary."),
+            ("vedette_request_fallbacks_total", "fallbacks", "Requests stable answered for the version on trial."),
             ("vedette_request_retries_total", "retries", "Second and later tries."),
         ):
             _head(lines, name, "counter", text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
@@ -88,8 +89,9 @@ class LocalTarget:
 
     __slots__ = ("_model", "_pool", "timeout")
 
-    def __init__(self, model: Model, pool: LocalPool, timeout: float) -> None:
-        self._model, self._pool, self.timeout = model, pool, timeout
+    def __init__(self, model: Model, pool: LocalPool) -> None:
+        self._model, self._pool = model, pool
+        self.timeout = math.inf  # it has as long as the request
 
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:  # noqa: ARG002 - the protocol's
         """Ask the model on a thread."""
@@ -183,5 +185,5 @@ class PlanTable:
     def _target(self, plan: TrafficPlan, version: str) -> Target:
         backend = plan.backends[version]
         if isinstance(backend, LocalBackend):
-            return LocalTarget(self._local.load(backend), self._local, plan.config.timeout)
+            return LocalTarget(self._local.load(backend), self._local)
         return RemoteTarget(backend, self._pool, self._environment)

@@ -8,6 +8,7 @@ from typing import Protocol
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.gateway.metrics import Metrics
 from vedette.kernel.errors import VedetteError
+from vedette.routing.assign import Exposed
 from vedette.routing.choose import Choice
 from vedette.routing.plan import TrafficPlan
 
@@ -34,16 +35,23 @@ class Recorder:
         request_id: str,
         plan: TrafficPlan,
         choice: Choice,
+        exposed: Exposed,
         *,
         served: str,
         status: OutcomeStatus,
         seconds: float,
         measures: Mapping[str, float],
     ) -> None:
-        """Keep one outcome. A journal that fails costs the outcome, loudly, and never the client's answer."""
+        """Keep one outcome. A journal that fails costs the outcome, loudly, and never the client's answer.
+
+        A version that an experiment decided says nothing about a rollout, so its plan revision is 0, which is no
+        rollout's.
+        """
         self._metrics.of(plan.domain, choice.version).observe(
             status, seconds, error=measures.get("error") == 1, fallback=measures.get("fallback") == 1
         )
+        if exposed.names:
+            self._metrics.expose(plan.domain, exposed.names)
         try:
             self._journal.append(
                 Outcome(
@@ -52,10 +60,12 @@ class Recorder:
                     at=datetime.now(UTC),
                     assigned=choice.version,
                     served=served,
-                    plan_revision=plan.revision,
+                    plan_revision=0 if choice.arm == "experiment" else plan.revision,
                     bucket=choice.bucket,
                     status=status,
                     measures=measures,
+                    exposures=exposed.exposures,
+                    dimensions=exposed.dimensions,
                 )
             )
         except VedetteError as error:

@@ -16,6 +16,8 @@ REQUESTS = "requests"
 
 _MAGNITUDES = frozenset({"latency_ms", "ttft_ms", "tokens_in", "tokens_out"})
 _LONGEST_TEXT = 200
+_LONGEST_DIMENSION = 64
+_MOST_EXPOSURES = 64
 _LARGEST = 1e100  # its square, summed up, is still a number
 _LARGEST_REVISION = 2**31 - 1
 
@@ -26,7 +28,7 @@ def check_outcome(outcome: Outcome) -> None:
     """Let a countable outcome pass.
 
     Raises:
-        InvalidInput: Its id, domain, version, time, plan revision, bucket or a measure is none.
+        InvalidInput: Its id, domain, version, time, plan revision, bucket, a measure, exposure or dimension is none.
     """
     for text in (outcome.id, outcome.domain, outcome.assigned, outcome.served or "-"):
         _check_text(text)
@@ -37,6 +39,8 @@ def check_outcome(outcome: Outcome) -> None:
     if not -1 <= outcome.bucket < BUCKETS:
         raise InvalidInput(f"outcome {outcome.id} has bucket {outcome.bucket}", hint="0 to 1023, or -1 for no unit")
     _check_measures(outcome.id, outcome.measures)
+    if outcome.exposures or outcome.dimensions:
+        _check_exposures(outcome)
 
 
 def check_feedback(feedback: Feedback) -> None:
@@ -51,9 +55,32 @@ def check_feedback(feedback: Feedback) -> None:
     _check_measures(feedback.outcome_id, feedback.measures)
 
 
-def _check_text(text: str) -> None:
-    if not 0 < len(text) <= _LONGEST_TEXT or not text.isprintable():
-        raise InvalidInput(f"{text[:_LONGEST_TEXT]!r} names nothing", hint=f"use 1 to {_LONGEST_TEXT} printable signs")
+def _check_text(text: str, longest: int = _LONGEST_TEXT) -> None:
+    if not 0 < len(text) <= longest or not text.isprintable():
+        raise InvalidInput(f"{text[:longest]!r} names nothing", hint=f"use 1 to {longest} printable signs")
+
+
+@lru_cache(maxsize=4096)  # requests are many, arms are few
+def _check_exposure(experiment: str, arm: str, epoch: int) -> None:
+    _check_text(experiment)
+    _check_text(arm)
+    if not 0 <= epoch <= _LARGEST_REVISION:
+        raise InvalidInput(f"an exposure to {experiment!r} has epoch {epoch}", hint="epochs count from 0")
+
+
+def _check_exposures(outcome: Outcome) -> None:
+    if max(len(outcome.exposures), len(outcome.dimensions)) > _MOST_EXPOSURES:
+        raise InvalidInput(
+            f"outcome {outcome.id} has {len(outcome.exposures)} exposures and {len(outcome.dimensions)} dimensions",
+            hint=f"at most {_MOST_EXPOSURES} of each",
+        )
+    for exposure in outcome.exposures:
+        _check_exposure(exposure.experiment, exposure.arm, exposure.epoch)
+    if len({exposure.experiment for exposure in outcome.exposures}) < len(outcome.exposures):
+        raise InvalidInput(f"outcome {outcome.id} has two arms of one experiment", hint="a request is in one of them")
+    for name, value in outcome.dimensions.items():
+        _check_text(name, _LONGEST_DIMENSION)
+        _check_text(value, _LONGEST_DIMENSION)
 
 
 def _check_measures(outcome_id: str, measures: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Sums by bucket and by histogram bin: what one version did under one plan revision in one hour.
+"""Sums by bucket and by histogram bin: what one version did under one plan revision in one hour, or one arm.
 
 Every measure has both, as any of them may be judged by its mean or by a quantile. Histograms are of magnitudes, so
 what is negative is counted as zero there.
@@ -20,6 +20,10 @@ from vedette.evidence.summary import FloatArray, Moments
 from vedette.lake.admission import REQUESTS
 
 _BINS = OVERFLOW - ZERO + 1
+
+
+MOST_PARTS = 32
+"""A cell with this many parts is merged into one by the batch that comes next."""
 
 
 class CellKey(NamedTuple):
@@ -63,7 +67,7 @@ class Tally:
     def encoded(self) -> bytes:
         """Write what was counted as a part."""
         buckets = {name: [(key, *sums) for key, sums in rows.items()] for name, rows in self._buckets.items()}
-        return _part(buckets, {name: list(rows.items()) for name, rows in self._bins.items()})
+        return part_of(buckets, {name: list(rows.items()) for name, rows in self._bins.items()})
 
 
 def count(sums: list[float], value: float) -> None:
@@ -93,10 +97,12 @@ def merged(parts: Sequence[bytes]) -> bytes:
         buckets[name] = np.column_stack((index, sums.n[index], sums.mean[index], sums.m2[index]))
     for name, histogram in arm.histograms.items():
         bins[name] = list(histogram.counts.items())
-    return _part(buckets, bins)
+    return part_of(buckets, bins)
 
 
-def _part(buckets: Mapping[str, object], bins: Mapping[str, object]) -> bytes:
+def part_of(buckets: Mapping[str, object], bins: Mapping[str, object]) -> bytes:
+    """Write a part from rows of bucket, n, mean and centred, and rows of bin and n, by measure."""
+
     def packed(rows: object) -> bytes:
         return np.asarray(rows, "<f8").tobytes()
 

@@ -1,7 +1,7 @@
 """What the lake answers: evidence for decisions, minutes for charts, and the outcomes themselves."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -11,15 +11,21 @@ import msgspec
 from sqlalchemy import Connection, Row, func, select, tuple_
 
 from vedette.evidence.arms import NOTHING, ArmSums, Cell, Evidence
+from vedette.evidence.experiment import ExperimentEvidence, ExperimentHour
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.evidence.summary import Moments
 from vedette.kernel.errors import InvalidInput, NotFound
 from vedette.kernel.records import record
+from vedette.lake import experiments
 from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import arm_of
 from vedette.lake.engine import LakeDatabase
+from vedette.lake.exposures import dimensions_of, exposures_of
 from vedette.lake.rollups import HOUR, MINUTE, microseconds, moment
 from vedette.lake.tables import Tables
+
+NO_REVISION = 0
+"""The plan revision of requests whose version an experiment decided: no rollout reads them."""
 
 
 @record
@@ -74,16 +80,18 @@ class LakeReader:
 
         Arms are by assigned version. History is what `history_versions` did from the hour of `history_since` to the
         hour of `history_until`, under plans older than the attempt's; it is empty when any of the three is missing.
+        Requests whose version an experiment decided have plan revision 0, and are in neither.
 
         Raises:
             Unavailable: The database does not answer.
         """
+        revisions = set(plan_revisions) - {NO_REVISION}
         with self._database.reading() as connection:
-            cells = self._cells(connection, domain, canary, stable, plan_revisions)
+            cells = self._cells(connection, domain, canary, stable, revisions)
             history = NOTHING
             if history_versions and history_since and history_until:
                 hours = microseconds(history_since) // HOUR, microseconds(history_until) // HOUR
-                history = self._history(connection, domain, history_versions, hours, min(plan_revisions, default=None))
+                history = self._history(connection, domain, history_versions, hours, min(revisions, default=None))
         return Evidence(cells=cells, history=history)
 
     def requests_by_revision(self, domain: str, plan_revisions: Collection[int]) -> dict[int, dict[str, int]]:
@@ -92,7 +100,11 @@ class LakeReader:
         query = (
             select(series.plan_revision, series.version, func.sum(sums.n))
             .join_from(self._tables.series, self._tables.minute_sums, series.id == sums.series)
-            .where(series.domain == domain, series.plan_revision.in_(plan_revisions), series.measure == REQUESTS)
+            .where(
+                series.domain == domain,
+                series.plan_revision.in_(set(plan_revisions) - {NO_REVISION}),
+                series.measure == REQUESTS,
+            )
             .group_by(series.plan_revision, series.version)
             .order_by(series.plan_revision, series.version)
         )
@@ -101,6 +113,62 @@ class LakeReader:
             for revision, version, n in connection.execute(query):
                 counts[revision][version] = int(n)
         return dict(counts)
+
+    def experiment(self, domain: str, experiment: str, *, until: datetime | None = None) -> ExperimentEvidence:
+        """Give what each arm of an experiment (by its id) did in each epoch of its split.
+
+        `until` leaves out what happened from its hour on; of days that `prune` has merged it leaves out whole days.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        with self._database.reading() as connection:
+            return experiments.evidence(connection, self._tables, domain, experiment, until)
+
+    def experiment_hours(
+        self, domain: str, experiment: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[ExperimentHour]:
+        """Give what the arms did from the hour of `since` to before that of `until`, one after the other.
+
+        The hours of a day that `prune` has merged come as one, at the day's beginning. The database is read while this
+        is iterated, so that no more than an hour is in memory at once.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        with self._database.reading() as connection:
+            yield from experiments.hours(connection, self._tables, domain, experiment, since, until)
+
+    def exposed_requests(self, domain: str, experiment: str) -> dict[int, dict[str, int]]:
+        """Count the requests of each arm in each epoch: the realised split."""
+        return self.experiment(domain, experiment).requests
+
+    def by_dimension(
+        self, domain: str, experiment: str, dimension: str, *, limit: int = experiments.MOST_OUTCOMES
+    ) -> dict[str, ExperimentEvidence]:
+        """Cut the evidence of an experiment by the values of a dimension, from its newest `limit` outcomes.
+
+        "" stands for requests that did not say it. More than a hundred values are counted as `experiments.OTHERS`.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        with self._database.reading() as connection:
+            return experiments.by_dimension(connection, self._tables, domain, experiment, dimension, limit)
+
+    def overlap(
+        self, domain: str, first: str, second: str, *, limit: int = experiments.MOST_OUTCOMES
+    ) -> dict[tuple[str, str], ArmSums]:
+        """Give what requests did that two experiments had, by both arms, in the newest epochs of both.
+
+        It is counted from the newest `limit` outcomes that both had.
+
+        Raises:
+            InvalidInput: The two are the same.
+            Unavailable: The database does not answer.
+        """
+        with self._database.reading() as connection:
+            return experiments.overlap(connection, self._tables, domain, first, second, limit)
 
     def minutes(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
         """Give what each version did in each minute from the one of `since` to before `until`, in order of time."""
@@ -194,7 +262,10 @@ class LakeReader:
     ) -> ArmSums:
         cells = self._tables.cells.c
         query = select(cells.sums).where(
-            cells.domain == domain, cells.version.in_(versions), cells.hour.between(*hours)
+            cells.domain == domain,
+            cells.version.in_(versions),
+            cells.hour.between(*hours),
+            cells.plan_revision != NO_REVISION,
         )
         if before_revision is not None:
             query = query.where(cells.plan_revision < before_revision)
@@ -213,6 +284,8 @@ def outcome_of(row: Row[Any]) -> Outcome:
         bucket=row.bucket,
         status=OutcomeStatus(row.status),
         measures=msgspec.json.decode(row.measures, type=dict[str, float]),
+        exposures=exposures_of(row.exposures),
+        dimensions=dimensions_of(row.dimensions),
     )
 
 

@@ -171,11 +171,13 @@ def _row(outcome: Outcome, measures: Mapping[str, float]) -> tuple[object, ...]:
         outcome.bucket,
         outcome.status.value,
         _json(measures),
+        _json([(each.experiment, each.arm, each.epoch) for each in outcome.exposures]) if outcome.exposures else None,
+        _json(outcome.dimensions) if outcome.dimensions else None,
     )
 
 
-def _json(measures: Mapping[str, float]) -> str:
-    return msgspec.json.encode(measures).decode()
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _check_size(items: Sequence[object]) -> None:

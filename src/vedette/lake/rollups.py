@@ -6,19 +6,17 @@ in which order and in which batches outcomes arrive.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.lake.admission import REQUESTS
-from vedette.lake.cells import CellKey, Tally, count, merged
+from vedette.lake.cells import MOST_PARTS, CellKey, Tally, count, merged
+from vedette.lake.exposures import ExposureKey, SharedTally, cluster_of
 from vedette.lake.tables import Tables
-
-MOST_PARTS = 32
-"""A cell with this many parts is merged into one by the batch that comes next."""
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -49,10 +47,11 @@ class Series(NamedTuple):
 class Deltas:
     """What a batch adds to the tables of sums."""
 
-    __slots__ = ("_cells", "_minutes")
+    __slots__ = ("_cells", "_exposed", "_minutes")
 
     def __init__(self) -> None:
         self._cells: dict[CellKey, Tally] = {}
+        self._exposed: SharedTally[ExposureKey] = SharedTally()
         self._minutes: dict[tuple[CellKey, int], dict[str, list[float]]] = {}
 
     def add(self, outcome: Outcome, measures: Mapping[str, float]) -> None:
@@ -63,13 +62,18 @@ class Deltas:
         minutes = self._minutes.setdefault((cell, minute), {})
         for name, value in measures.items():
             count(minutes.setdefault(name, [0.0, 0.0, 0.0]), value)
+        if outcome.exposures:
+            arms = [
+                ExposureKey(outcome.domain, exposure.experiment, exposure.epoch, exposure.arm, minute // 60)
+                for exposure in outcome.exposures
+            ]
+            self._exposed.add(arms, cluster_of(outcome.bucket, outcome.id), measures)
 
     def merge_into(self, tables: Tables, connection: Connection) -> None:
         """Add everything counted to the tables."""
         if self._cells:
-            _merge_full_cells(tables, connection, self._cells)
-            parts = [{**key._asdict(), "sums": tally.encoded()} for key, tally in self._cells.items()]
-            connection.execute(tables.cells.insert(), parts)
+            _add_parts(tables.cells, connection, {key: tally.encoded() for key, tally in self._cells.items()})
+            _add_parts(tables.exposure_cells, connection, self._exposed.parts())
             _merge_minutes(tables, connection, self._minutes)
 
 
@@ -85,17 +89,36 @@ def insert_rows(connection: Connection, table: Table, rows: Iterable[tuple[objec
     _run(connection, str(table.insert().compile(dialect=connection.dialect)), rows)
 
 
-def _merge_full_cells(tables: Tables, connection: Connection, touched: Iterable[CellKey]) -> None:
-    """Merge each of the touched cells that has many parts into one part."""
-    cells = tables.cells.c
-    key = (cells.domain, cells.plan_revision, cells.version, cells.hour)
-    near = [column.in_(set(values)) for column, values in zip(key, zip(*touched, strict=True), strict=True)]
-    full = select(*key).where(*near).group_by(*key).having(func.count() >= MOST_PARTS)
+Key = TypeVar("Key", CellKey, ExposureKey)
+
+
+def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes]) -> None:
+    """Add one part to each cell; those that have many parts already are merged into one before."""
+    if not parts:
+        return
+    columns = [table.c[name] for name in next(iter(parts))._fields]
+    near = [column.in_(set(values)) for column, values in zip(columns, zip(*parts, strict=True), strict=True)]
+    full = select(*columns).where(*near).group_by(*columns).having(func.count() >= MOST_PARTS)
     for values in connection.execute(full).all():
-        here = [column == value for column, value in zip(key, values, strict=True)]
-        parts = connection.scalars(select(cells.sums).where(*here)).all()
-        connection.execute(delete(tables.cells).where(*here))
-        connection.execute(tables.cells.insert(), {**CellKey(*values)._asdict(), "sums": merged(parts)})
+        merge_parts(
+            table,
+            connection,
+            [column == value for column, value in zip(columns, values, strict=True)],
+            values._asdict(),
+        )
+    connection.execute(table.insert(), [{**key._asdict(), "sums": part} for key, part in parts.items()])
+
+
+def merge_parts(
+    table: Table, connection: Connection, here: Iterable[ColumnElement[bool]], key: Mapping[str, object]
+) -> None:
+    """Replace the parts that are ``here`` by one with this key, where there are several."""
+    conditions = list(here)
+    parts = connection.scalars(select(table.c.sums).where(*conditions)).all()
+    if len(parts) < 2:
+        return
+    connection.execute(delete(table).where(*conditions))
+    connection.execute(table.insert(), {**key, "sums": merged(parts)})
 
 
 def _merge_minutes(

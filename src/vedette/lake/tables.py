@@ -1,7 +1,8 @@
 """The lake's tables, and how they come to be.
 
 Decisions read `cells`: sums by bucket and histogram, of a version under a plan revision in an hour (see `lake.cells`).
-Charts read `minute_sums`, plain figures by minute of a `series`: one measure of one version under one plan revision.
+Experiments read `exposure_cells`, the same sums of an arm of an experiment in an epoch of its split. Charts read
+`minute_sums`, plain figures by minute of a `series`: one measure of one version under one plan revision.
 Times are integers since 1970 in UTC: microseconds, minutes or hours.
 """
 
@@ -28,8 +29,9 @@ from sqlalchemy.schema import CreateSchema
 from vedette.kernel.errors import Refused
 from vedette.lake.engine import LakeDatabase
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
+_NEW_COLUMNS = {2: ("exposures", "dimensions")}  # of outcomes, by the schema they came with
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -43,6 +45,7 @@ class Tables:
     outcomes: Table
     pending_feedback: Table
     cells: Table
+    exposure_cells: Table
     series: Table
     minute_sums: Table
 
@@ -62,6 +65,8 @@ class Tables:
             Column("bucket", SmallInteger, nullable=False),
             Column("status", Text, nullable=False),
             Column("measures", Text, nullable=False),  # a JSON object: name to number
+            Column("exposures", Text),  # JSON: a list of [experiment, arm, epoch]; null for none
+            Column("dimensions", Text),  # a JSON object: name to text; null for none
             sqlite_with_rowid=False,
         )
         Index("outcomes_by_time", outcomes.c.domain, outcomes.c.at, outcomes.c.id)
@@ -76,6 +81,19 @@ class Tables:
             Column("sums", LargeBinary, nullable=False),  # a part, see `lake.cells`
         )
         Index("cells_by_key", cells.c.domain, cells.c.plan_revision, cells.c.version, cells.c.hour)
+        exposure_cells = Table(
+            "exposure_cells",
+            metadata,
+            Column("id", _SERIAL, Identity(), primary_key=True),
+            Column("domain", Text, nullable=False),
+            Column("experiment", Text, nullable=False),
+            Column("epoch", Integer, nullable=False),
+            Column("arm", Text, nullable=False),
+            Column("hour", Integer, nullable=False),
+            Column("sums", LargeBinary, nullable=False),  # a part, see `lake.cells`
+        )
+        key = (exposure_cells.c[name] for name in ("domain", "experiment", "epoch", "arm", "hour"))
+        Index("exposure_cells_by_key", *key)
         return cls(
             metadata=metadata,
             version=Table("schema_version", metadata, Column("version", Integer, nullable=False)),
@@ -97,6 +115,7 @@ class Tables:
                 sqlite_with_rowid=False,
             ),
             cells=cells,
+            exposure_cells=exposure_cells,
             series=Table(
                 "series",
                 metadata,
@@ -122,7 +141,7 @@ class Tables:
 
 
 def migrate(database: LakeDatabase, tables: Tables) -> None:
-    """Create what is missing; safe to run by many processes at once, and again.
+    """Create what is missing and bring older tables up to date; safe to run by many processes at once, and again.
 
     Raises:
         Refused: A newer vedette has been here, and its tables are not ours to touch.
@@ -138,3 +157,9 @@ def migrate(database: LakeDatabase, tables: Tables) -> None:
             raise Refused(
                 f"the lake has schema {found} and this vedette knows {SCHEMA_VERSION}", hint="upgrade vedette"
             )
+        elif found < SCHEMA_VERSION:
+            outcomes = connection.dialect.identifier_preparer.format_table(tables.outcomes)
+            for schema in range(found + 1, SCHEMA_VERSION + 1):
+                for column in _NEW_COLUMNS[schema]:
+                    connection.exec_driver_sql(f"ALTER TABLE {outcomes} ADD COLUMN {column} TEXT")
+            connection.execute(tables.version.update().values(version=SCHEMA_VERSION))

@@ -2,35 +2,50 @@
 
 A unit's bucket (1 of 1,024) depends on the domain alone. The rollout's salt permutes the buckets, and the canary has a
 prefix of them; the bucket on the edge is split by a second hash, so weights are exact to a millionth of the units.
-Growing the weight only adds buckets: nobody moves back.
+Growing the weight only adds buckets: nobody moves back. An experiment that serves a version of its own overrules that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from vedette.kernel.hashing import BUCKETS, bucket_of, fraction_of, ranks_of, seed_of
+from vedette.routing.assign import NOT_EXPOSED, CompiledExperiments, Exposed
 from vedette.routing.plan import FULL, TrafficPlan
 
-Arm = Literal["stable", "canary"]
+Arm = Literal["stable", "canary", "experiment"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen for a unit and where it stands: ``rank`` is the bucket's place in the order of exposure."""
+    """What was chosen for a unit and where it stands: ``rank`` is the bucket's place in the order of exposure.
+
+    The arm is ``experiment`` where an experiment decided the version.
+    """
 
     version: str
     arm: Arm
     bucket: int
     rank: int
 
+    def overruled(self, exposed: Exposed) -> "Choice":
+        """Give the choice as experiments leave it: the same, unless one of them serves a version of its own."""
+        if exposed.override is None or not exposed.override.version:
+            return self
+        return Choice(exposed.override.version, "experiment", self.bucket, self.rank)
+
 
 class CompiledPlan:
-    """A plan with its salts hashed and its permutation laid out, ready for the request path."""
+    """A plan with its salts hashed and its permutation laid out, ready for the request path.
 
-    __slots__ = ("_edge", "_ranks", "_seed", "_split_seed", "_whole", "plan")
+    ``experiments`` is None where none run.
+    """
+
+    __slots__ = ("_edge", "_ranks", "_seed", "_split_seed", "_whole", "experiments", "plan")
 
     def __init__(self, plan: TrafficPlan) -> None:
         self.plan = plan
+        self.experiments = CompiledExperiments.of(plan)
         self._seed = seed_of(f"domain/{plan.domain}")
         canary = plan.canary
         self._whole, remainder = divmod((canary.weight if canary else 0) * BUCKETS, FULL)
@@ -38,8 +53,16 @@ class CompiledPlan:
         self._ranks = ranks_of(canary.salt) if canary else ()
         self._split_seed = seed_of(f"edge/{canary.salt}") if canary else 0
 
+    def assign(self, unit: str, attributes: Mapping[str, str] | None = None) -> tuple[Choice, Exposed]:
+        """Give the version ``unit`` sees on a request with these attributes, and the experiments that have it."""
+        choice = self.choose(unit)
+        if self.experiments is None:
+            return choice, NOT_EXPOSED
+        exposed = self.experiments.expose(unit, attributes or {})
+        return choice.overruled(exposed), exposed
+
     def choose(self, unit: str) -> Choice:
-        """Choose the version of ``unit``."""
+        """Choose the version of ``unit`` as the rollout has it, experiments left aside."""
         bucket = bucket_of(self._seed, unit)
         canary = self.plan.canary
         if canary is None:
