@@ -17,7 +17,7 @@ from vedette.stats.contrasts import (
     equivalence_p_value,
 )
 from vedette.stats.estimates import Estimates, Quantity, estimates
-from vedette.stats.sequential import MeanEstimate, Side, compare
+from vedette.stats.sequential import Side
 
 X = [Quantity(name="x", column="x")]
 
@@ -145,17 +145,6 @@ def test_relative_interval_holds_the_margins_that_are_not_rejected(c, t, var_c, 
     low, high = float(plain.relative_low[0, 0]), float(plain.relative_high[0, 0])
     assume(min(abs(margin - low), abs(margin - high)) > 1e-9)
     assert (against_margin.p_value[0, 0] > 0.05) == (low < margin < high)
-
-
-@given(numbers, numbers, variances, variances)
-def test_sequences_are_those_of_the_scalar_form(c, t, var_c, var_t):
-    """All pairs at once give what `sequential.compare` gives for one, number by number."""
-    made = contrasts(_plain([c, t], [var_c, var_t]), [("t", "c")], SequenceRule(tuning=700))
-    one = compare(MeanEstimate(t, var_t, 100), MeanEstimate(c, var_c, 100), alpha=0.05, tuning=700)
-    assert made.p_value[0, 0] == pytest.approx(one.p_value, rel=1e-9)
-    assert (made.low[0, 0], made.high[0, 0]) == pytest.approx((one.low, one.high), rel=1e-9)
-    if one.relative_low is not None:
-        assert made.relative_low[0, 0] == pytest.approx(one.relative_low, rel=1e-7, abs=1e-9)
 
 
 def test_equivalence_needs_both_sides():

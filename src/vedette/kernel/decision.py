@@ -18,6 +18,11 @@ class Action(StrEnum):
     START = "start"
     RESUME = "resume"
     SET_WEIGHT = "set-weight"
+    RAMP = "ramp"
+    STOP_ARM = "stop-arm"
+    STOP = "stop"
+    DECIDE = "decide"
+    REALLOCATE = "reallocate"
 
 
 @record
@@ -43,7 +48,7 @@ class Decision:
 
 
 REASONS: Mapping[str, str] = {
-    "started": "The rollout began its first step.",
+    "started": "The rollout began its first step, or the experiment exposes its first units.",
     "waiting-for-window": "No time window of the schedule is open.",
     "frozen": "A freeze of the schedule is in force; going back is still allowed.",
     "waiting-for-gateway": "No live gateway has confirmed the traffic plan of this step yet.",
@@ -56,7 +61,7 @@ REASONS: Mapping[str, str] = {
     "unmeasurable": "The evidence could not be read; that is neither good news nor bad news.",
     "not-proven": "Non-inferiority was asked for and is not proven yet.",
     "regression": "A guardrail is worse than tolerated; the evidence is valid at any look.",
-    "sample-ratio": "The realised split of traffic does not fit the intended one.",
+    "sample-ratio": "The realised split of traffic does not fit the intended one, so no comparison means anything.",
     "no-evidence-against": "The step had its exposure and nothing speaks against the new version.",
     "non-inferior": "The new version is proven no worse than tolerated.",
     "awaiting-approval": "The step is done and a person has to approve the next one.",
@@ -67,6 +72,15 @@ REASONS: Mapping[str, str] = {
     "inside-rollback-window": "The version was stable a moment ago, so it returns at once.",
     "finished": "The last step and its bake are done.",
     "deadline": "The step took longer than its progress deadline.",
+    "guardrail-breach": "An arm of an experiment is worse in a guardrail than tolerated; valid at any look.",
+    "winner": "One arm of an experiment beats all others in the primary metric.",
+    "tied": "The experiment came to its end, or its arms are the same in practice: none is the only best one.",
+    "futility": "Going on can hardly settle the experiment within its planned size.",
+    "undecided": "Nothing is settled in the experiment yet.",
+    "planned-look": "A planned look of the experiment's design was taken.",
+    "settled": "A pair of arms of the experiment was settled; later looks do not take that back.",
+    "reallocated": "The bandit moved the split between the arms of the experiment.",
+    "too-long": "The experiment ran for its longest duration.",
 }
 """Every reason code and what it means."""
 

@@ -18,8 +18,9 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.effect_mixture import SPREAD, mixture_critical, mixture_log_e
 from vedette.stats.estimates import Estimates
-from vedette.stats.sequential import TUNING, Side, critical_value, log_e_value
+from vedette.stats.sequential import TUNING, Side
 
 VarianceModel = Literal["welch", "pooled", "z"]
 """Each arm its own variance with Student's t (Welch), one variance for both with t, or own variances with a normal."""
@@ -78,20 +79,21 @@ class FixedRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceRule:
-    """Any number of looks: a confidence sequence (Waudby-Smith et al. 2024), tightest at intrinsic time `tuning`."""
+    """Any number of looks: the confidence sequence of `stats.effect_mixture`, for a planned size of `tuning`."""
 
     alpha: float = 0.05
     side: Side = Side.BOTH
     tuning: float = TUNING
+    spread: float = SPREAD
     kind: str = "sequence"
 
     def critical(self, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - one shape for all rules
         """Give the critical value at the clock's time."""
-        return critical_value(np.where(clock > 0, clock, np.nan), self.alpha, self.side, self.tuning)
+        return mixture_critical(np.where(clock > 0, clock, np.nan), self.alpha, self.side, self.tuning, self.spread)
 
     def p_value(self, z: FloatArray, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - same
         """Give the p-value of this look; the smallest one so far is a p-value as well."""
-        log_e = log_e_value(z, np.where(clock > 0, clock, np.nan), self.alpha, self.side, self.tuning)
+        log_e = mixture_log_e(z, np.where(clock > 0, clock, np.nan), self.alpha, self.side, self.tuning, self.spread)
         return np.exp(np.minimum(-log_e, 0.0))
 
 
@@ -221,7 +223,7 @@ def _turned(rule: Rule, side: Side) -> Rule:
     if isinstance(rule, FixedRule):
         return FixedRule(alpha=rule.alpha, side=side)
     if isinstance(rule, SequenceRule):
-        return SequenceRule(alpha=rule.alpha, side=side, tuning=rule.tuning)
+        return SequenceRule(alpha=rule.alpha, side=side, tuning=rule.tuning, spread=rule.spread)
     raise InvalidInput("equivalence is tested by a fixed rule or a sequence", hint="not at one look of a design")
 
 

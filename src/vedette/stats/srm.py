@@ -18,10 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import chdtrc, gammaln, xlog1py, xlogy
+from scipy.special import chdtrc, gammaln, logsumexp, xlog1py, xlogy
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.clusters import MINIMUM_CLUSTERS
+from vedette.stats.sequential import Side, log_e_value
 
 CONCENTRATION = 10_000.0
 """How many prior counts the alternative has: the larger, the smaller the mismatches it looks for."""
@@ -87,6 +89,48 @@ def fixed_check(split: Split) -> RatioCheck:
     if not stray and degrees and counts.any():
         p_value = float(chdtrc(degrees, ((counts - expected) ** 2 / expected).sum()))
     return RatioCheck(log_bayes_factor=None, p_value=p_value, degrees=degrees, stray=stray)
+
+
+def clustered_check(counts: ArrayLike, weights: ArrayLike, *, tuning: float = CONCENTRATION) -> RatioCheck:
+    """Test the intended split at any look where requests come in clusters that vary in size (users, tenants).
+
+    Requests of one unit all go to one arm, so their counts vary far more than a multinomial says. Each cluster's
+    surplus over its promised share has mean zero whatever the cluster's size; their sum is set against their own
+    spread, by arm, and the arms' e-values are averaged, which is an e-value again. Below eight effective clusters
+    there is no evidence either way.
+
+    Args:
+        counts: Requests by cluster and arm, shape (clusters, arms).
+        weights: Intended split by arm, or by cluster and arm where it changed.
+        tuning: Requests at which it is most sensitive.
+
+    Raises:
+        InvalidInput: Shapes do not fit, a number is negative or not finite, or all weights are 0.
+    """
+    table, promised = np.asarray(counts, np.float64), np.asarray(weights, np.float64)
+    if table.ndim != 2 or promised.shape not in {table.shape, table.shape[1:]}:
+        raise InvalidInput("counts are by cluster and arm, and weights by arm (or by cluster and arm)")
+    if not all(np.isfinite(part).all() and (part >= 0).all() for part in (table, promised)) or not promised.any():
+        raise InvalidInput("counts and weights are finite, none negative, and not all weights are 0")
+    promised = np.broadcast_to(promised, table.shape)
+    stray = float(table[promised == 0].sum())
+    sizes, whole = table.sum(axis=1), promised.sum(axis=1, keepdims=True)
+    arms = int((promised > 0).any(axis=0).sum())
+    nothing = RatioCheck(log_bayes_factor=0.0, p_value=1.0, degrees=arms - 1, stray=stray)
+    if stray:
+        return RatioCheck(log_bayes_factor=math.inf, p_value=0.0, degrees=arms - 1, stray=stray)
+    if arms < 2 or not sizes.any() or sizes.sum() ** 2 / (sizes**2).sum() < MINIMUM_CLUSTERS:
+        return nothing
+    surplus = table - sizes[:, None] * promised / np.where(whole > 0, whole, 1.0)
+    spread = np.sqrt((surplus**2).sum(axis=0))
+    used = spread > 0
+    if not used.any():
+        return nothing
+    log_e = log_e_value(surplus.sum(axis=0)[used] / spread[used], sizes.sum(), 0.01, Side.BOTH, tuning)
+    log_factor = float(logsumexp(log_e) - math.log(log_e.size))
+    return RatioCheck(
+        log_bayes_factor=log_factor, p_value=math.exp(min(-log_factor, 0.0)), degrees=arms - 1, stray=stray
+    )
 
 
 def log_marginal_likelihood(counts: ArrayLike, prior: ArrayLike) -> float:
