@@ -1,31 +1,38 @@
 """What the lake answers: evidence for decisions, minutes for charts, and the outcomes themselves."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-import msgspec
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
 from vedette.evidence.arms import NOTHING, ArmSums, Cell, Evidence
 from vedette.evidence.experiment import ExperimentEvidence, ExperimentHour
-from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.evidence.outcome import Outcome
 from vedette.evidence.summary import Moments
-from vedette.kernel.errors import InvalidInput, NotFound
+from vedette.kernel.errors import Corrupt, InvalidInput, NotFound
 from vedette.kernel.records import record
 from vedette.lake import experiments
 from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import arm_of
+from vedette.lake.clock import HOUR, MINUTE, microseconds, moment
 from vedette.lake.engine import LakeDatabase
-from vedette.lake.exposures import dimensions_of, exposures_of
-from vedette.lake.rollups import HOUR, MINUTE, microseconds, moment
+from vedette.lake.history import FileGone, History, Snapshot, snapshot
+from vedette.lake.queries import Page
+from vedette.lake.reading import located, read_page
 from vedette.lake.tables import Tables
 
 NO_REVISION = 0
 """The plan revision of requests whose version an experiment decided: no rollout reads them."""
+
+_SNAPSHOTS = 5
+"""Snapshots taken before a file that is not there counts as lost."""
+
+Answer = TypeVar("Answer")
 
 
 @record
@@ -51,19 +58,24 @@ class LakeReader:
     Args:
         url: ``sqlite:///folder/outcomes.db`` or ``postgresql://user:password@host:5432/name``.
         patience: Seconds a writer waits for another one before it gives up.
+        segments: The folder of the segments, one that every replica can reach; beside a SQLite file unless given. A
+            lake in PostgreSQL that is given none keeps its outcomes in the spool.
 
     Raises:
         InvalidInput: The URL names neither.
         Unavailable: The driver is missing, or the folder of the file cannot be made.
     """
 
-    def __init__(self, url: str, *, patience: float = 10.0) -> None:
+    def __init__(self, url: str, *, patience: float = 10.0, segments: Path | None = None) -> None:
         self._database = LakeDatabase(url, patience=patience)
         self._tables = Tables.of(self._database.schema)
+        self._segments = segments or self._database.folder
+        self._engine = History()
 
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
+        self._engine.close()
 
     def evidence(
         self,
@@ -153,8 +165,26 @@ class LakeReader:
         Raises:
             Unavailable: The database does not answer.
         """
-        with self._database.reading() as connection:
-            return experiments.by_dimension(connection, self._tables, domain, experiment, dimension, limit)
+        return self._over(
+            domain, lambda taken: experiments.by_dimension(self._engine, taken, domain, experiment, dimension, limit)
+        )
+
+    def recounted(
+        self, domain: str, experiment: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> ExperimentEvidence:
+        """Count an experiment anew from the stored outcomes; what `experiment` says, as long as all of them are kept.
+
+        Of a request whose client left, only what was judged later counts.
+
+        Raises:
+            Unavailable: The database does not answer, or segments cannot be read.
+        """
+        return self._over(
+            domain,
+            lambda taken: experiments.recounted(self._engine, taken, domain, experiment, since, until),
+            since,
+            until,
+        )
 
     def overlap(
         self, domain: str, first: str, second: str, *, limit: int = experiments.MOST_OUTCOMES
@@ -167,8 +197,7 @@ class LakeReader:
             InvalidInput: The two are the same.
             Unavailable: The database does not answer.
         """
-        with self._database.reading() as connection:
-            return experiments.overlap(connection, self._tables, domain, first, second, limit)
+        return self._over(domain, lambda taken: experiments.overlap(self._engine, taken, domain, first, second, limit))
 
     def minutes(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
         """Give what each version did in each minute from the one of `since` to before `until`, in order of time."""
@@ -195,12 +224,10 @@ class LakeReader:
         Raises:
             NotFound: It has not been shipped yet, was never recorded, or is older than outcomes are kept.
         """
-        table = self._tables.outcomes
-        with self._database.reading() as connection:
-            row = connection.execute(table.select().where(table.c.id == outcome_id)).one_or_none()
-        if row is None:
+        found = self._again(lambda connection: located(connection, self._tables, self._segments, [outcome_id]))
+        if outcome_id not in found:
             raise NotFound(f"there is no outcome {outcome_id!r}", hint="it may not have been shipped yet")
-        return outcome_of(row)
+        return found[outcome_id]
 
     def outcomes(
         self,
@@ -217,22 +244,46 @@ class LakeReader:
         Raises:
             InvalidInput: `after` is not the end of a page.
         """
-        table = self._tables.outcomes
-        query = table.select().where(table.c.domain == domain).order_by(table.c.at.desc(), table.c.id.desc())
-        if version:
-            query = query.where(table.c.assigned == version)
-        if since:
-            query = query.where(table.c.at >= microseconds(since))
-        if until:
-            query = query.where(table.c.at < microseconds(until))
-        if after:
-            query = query.where(tuple_(table.c.at, table.c.id) < tuple_(*_read_cursor(after)))
-        with self._database.reading() as connection:
-            rows = connection.execute(query.limit(limit + 1)).all()
-        items = rows[:limit]
-        return OutcomePage(
-            items=tuple(map(outcome_of, items)), after=f"{items[-1].at}~{items[-1].id}" if len(rows) > limit else ""
+        page = Page(
+            domain=domain,
+            version=version,
+            since=microseconds(since) if since else None,
+            until=microseconds(until) if until else None,
+            after=_read_cursor(after) if after else None,
+            limit=limit + 1,
         )
+        found = self._over(domain, lambda taken: read_page(self._engine, taken, page), since, until)
+        items = found[:limit]
+        more = len(found) > limit and items
+        return OutcomePage(items=tuple(items), after=f"{microseconds(items[-1].at)}~{items[-1].id}" if more else "")
+
+    def _over(
+        self,
+        domain: str,
+        ask: Callable[[Snapshot], Answer],
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Answer:
+        """Ask a snapshot of what is stored; another one when its files were merged or dropped meanwhile."""
+        span = microseconds(since) if since else None, microseconds(until) if until else None
+        for _ in range(_SNAPSHOTS):
+            with self._database.reading() as connection:
+                taken = snapshot(connection, self._tables, self._segments, domain, *span)
+            try:
+                return ask(taken)
+            except FileGone as error:
+                gone = error
+        raise Corrupt(f"a segment is listed and not there: {gone}", hint="restore its folder from a backup") from gone
+
+    def _again(self, ask: Callable[[Connection], Answer]) -> Answer:
+        """Ask in a reading transaction, and again when a segment was merged or dropped meanwhile."""
+        for _ in range(_SNAPSHOTS):
+            try:
+                with self._database.reading() as connection:
+                    return ask(connection)
+            except FileGone as error:
+                gone = error
+        raise Corrupt(f"a segment is listed and not there: {gone}", hint="restore its folder from a backup") from gone
 
     def _cells(
         self, connection: Connection, domain: str, canary: str, stable: str, revisions: Collection[int]
@@ -270,23 +321,6 @@ class LakeReader:
         if before_revision is not None:
             query = query.where(cells.plan_revision < before_revision)
         return arm_of(connection.scalars(query))
-
-
-def outcome_of(row: Row[Any]) -> Outcome:
-    """Read an outcome from its row."""
-    return Outcome(
-        id=row.id,
-        domain=row.domain,
-        at=moment(row.at),
-        assigned=row.assigned,
-        served=row.served,
-        plan_revision=row.plan_revision,
-        bucket=row.bucket,
-        status=OutcomeStatus(row.status),
-        measures=msgspec.json.decode(row.measures, type=dict[str, float]),
-        exposures=exposures_of(row.exposures),
-        dimensions=dimensions_of(row.dimensions),
-    )
 
 
 def _by_measure(rows: Iterable[Any]) -> dict[str, Moments[float]]:

@@ -1,23 +1,26 @@
 """What the lake forgets: everything after a time, and everything about a domain when it is asked to."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Table, delete, func, literal_column, select
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Table, delete, func, literal_column, select
 
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.records import record
+from vedette.lake import spool
+from vedette.lake.cells import ExposureKey
+from vedette.lake.clock import DAY, HOUR, MINUTE, microseconds
+from vedette.lake.columns import Columns
 from vedette.lake.engine import LakeDatabase
-from vedette.lake.exposures import ExposureKey
-from vedette.lake.rollups import HOUR, MINUTE, merge_parts, microseconds
+from vedette.lake.rollups import merge_parts
 from vedette.lake.tables import Tables
 
-_DAY = 24  # hours
+_HOURS = 24
 _HOURLY = timedelta(days=2)
 """How long sums of experiments are kept hour by hour; then those of a day (in UTC) are merged: experiments run for
 weeks, and what decides reads all of it."""
-
-_SLICE = 10_000
-"""Outcomes deleted in one transaction, so that whoever ships never waits for long."""
 
 
 @record
@@ -46,20 +49,23 @@ def prune(database: LakeDatabase, tables: Tables, now: datetime, retention: Rete
     Outcomes of a batch that ships so late that they are past their time already are counted, once, as batches are
     remembered as long as sums are.
     """
-    dropped = _drop_outcomes(database, tables, microseconds(now - retention.outcomes))
+    before = microseconds(now - retention.outcomes)
+    dropped = _drop_spooled(database, tables, before)
     hour = microseconds(now - retention.bucket_sums) // HOUR
     minute = microseconds(now - retention.minute_sums) // MINUTE
     cells, series, sums, pending = tables.cells, tables.series, tables.minute_sums, tables.pending_feedback
     with database.writing() as connection:
         connection.execute(delete(cells).where(cells.c.hour < hour))
         exposed = tables.exposure_cells
-        connection.execute(delete(exposed).where(exposed.c.hour <= hour - _DAY))  # one may stand for the whole day
+        connection.execute(delete(exposed).where(exposed.c.hour <= hour - _HOURS))  # one may stand for the whole day
         # Series are named so that each is sought by its key, instead of reading all rows.
         connection.execute(delete(sums).where(sums.c.series.in_(select(series.c.id)), sums.c.minute < minute))
         connection.execute(delete(series).where(~select(sums.c.series).where(sums.c.series == series.c.id).exists()))
         connection.execute(delete(tables.batches).where(tables.batches.c.at < minute * MINUTE))
+        # A segment is of one day, so of what was before yesterday nothing is left.
+        connection.execute(delete(tables.amendments).where(tables.amendments.c.at < before - DAY))
         connection.execute(delete(pending).where(pending.c.at < microseconds(now - retention.pending_feedback)))
-    _merge_days(database, exposed, microseconds(now - _HOURLY) // HOUR // _DAY * _DAY)
+    _merge_days(database, exposed, microseconds(now - _HOURLY) // HOUR // _HOURS * _HOURS)
     return dropped
 
 
@@ -69,35 +75,60 @@ def erase(database: LakeDatabase, tables: Tables, domain: str) -> None:
     with database.writing() as connection:
         of_domain = select(series.c.id).where(series.c.domain == domain)
         connection.execute(delete(tables.minute_sums).where(tables.minute_sums.c.series.in_(of_domain)))
-        for table in (series, tables.cells, tables.exposure_cells, tables.outcomes):
+        for table in (series, tables.cells, tables.exposure_cells, tables.amendments):
             connection.execute(delete(table).where(table.c.domain == domain))
+        numbers = connection.scalars(select(tables.spool.c.number)).all()
+        for number in numbers:
+            for batch in spool.spooled(connection, tables, [number]).values():
+                keep(connection, tables, number, batch, lambda kept: _is_not(kept, domain))
+
+
+def _is_not(batch: Columns, domain: str) -> NDArray[np.bool_]:
+    domains, codes = batch.texts["domain"]
+    return np.not_equal(codes, domains.index(domain) if domain in domains else -1)
 
 
 def _merge_days(database: LakeDatabase, cells: Table, before: int) -> None:
     """Merge the sums of each arm in the hours of each day into one, at the day's beginning; days before an hour."""
     key = (cells.c.domain, cells.c.experiment, cells.c.epoch, cells.c.arm)
-    day = (cells.c.hour - cells.c.hour % literal_column(str(_DAY))).label("day")  # literal: PostgreSQL groups by it
+    day = (cells.c.hour - cells.c.hour % literal_column(str(_HOURS))).label("day")  # literal: PostgreSQL groups by it
     several = select(*key, day).where(cells.c.hour < before).group_by(*key, day).having(func.count() > 1)
     with database.reading() as connection:
         found = connection.execute(several).all()
     for row in found:
         whole = ExposureKey(*row)
         here = [column == value for column, value in zip(key, whole[:-1], strict=True)]
-        here.append(cells.c.hour.between(whole.hour, whole.hour + _DAY - 1))
+        here.append(cells.c.hour.between(whole.hour, whole.hour + _HOURS - 1))
         with database.writing() as connection:  # each by itself, so that whoever ships never waits for long
             merge_parts(cells, connection, here, whole._asdict())
 
 
-def _drop_outcomes(database: LakeDatabase, tables: Tables, before: int) -> int:
-    outcomes = tables.outcomes
+def _drop_spooled(database: LakeDatabase, tables: Tables, before: int) -> int:
+    """Drop outcomes of before a time from the spool, a batch in a transaction, so that whoever ships never waits."""
+    spooled = tables.spool.c
     with database.reading() as connection:
-        domains = connection.scalars(select(tables.series.c.domain).distinct()).all()
+        numbers = connection.scalars(select(spooled.number).where(spooled.first < before)).all()
     dropped = 0
-    for domain in domains:
-        old = select(outcomes.c.id).where(outcomes.c.domain == domain, outcomes.c.at < before).limit(_SLICE)
-        slice_size = _SLICE
-        while slice_size == _SLICE:
-            with database.writing() as connection:
-                slice_size = connection.execute(delete(outcomes).where(outcomes.c.id.in_(old))).rowcount
-            dropped += slice_size
+    for number in numbers:
+        with database.writing() as connection:
+            for batch in spool.spooled(connection, tables, [number]).values():
+                dropped += keep(connection, tables, number, batch, lambda kept: kept.at >= before)
     return dropped
+
+
+def keep(
+    connection: Connection,
+    tables: Tables,
+    number: int,
+    batch: Columns,
+    wanted: Callable[[Columns], NDArray[np.bool_]],
+) -> int:
+    """Keep the wanted rows of a batch and forget the others; gives how many those were."""
+    stays = wanted(batch)
+    if stays.all():
+        return 0
+    gone = [batch.ids[row] for row in np.flatnonzero(~stays)]
+    rest = batch.outcomes(np.flatnonzero(stays).tolist())
+    spool.replace(connection, tables, number, Columns.of(rest) if rest else None)
+    spool.forget(connection, tables, gone)
+    return len(gone)

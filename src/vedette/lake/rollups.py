@@ -5,34 +5,21 @@ in which order and in which batches outcomes arrive.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
-from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.evidence.outcome import OutcomeStatus
 from vedette.lake.admission import REQUESTS
-from vedette.lake.cells import MOST_PARTS, CellKey, Tally, count, merged
-from vedette.lake.exposures import ExposureKey, SharedTally, cluster_of
+from vedette.lake.cells import MOST_PARTS, CellKey, ExposureKey, merged
+from vedette.lake.clock import HOUR, MINUTE
+from vedette.lake.columns import Columns, Measures, Rows, exposures_of
+from vedette.lake.grouping import grouped, moments_by, parts_by
+from vedette.lake.inserting import execute_many
 from vedette.lake.tables import Tables
-
-MINUTE = 60_000_000
-HOUR = 60 * MINUTE
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(at: datetime) -> int:
-    """Count the microseconds since 1970."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def moment(micros: int) -> datetime:
-    """Give the time that many microseconds after 1970, in UTC."""
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 class Series(NamedTuple):
@@ -45,48 +32,96 @@ class Series(NamedTuple):
 
 
 class Deltas:
-    """What a batch adds to the tables of sums."""
+    """What a batch adds to the tables of sums: some measures of its outcomes, where and when they happened."""
 
     __slots__ = ("_cells", "_exposed", "_minutes")
 
-    def __init__(self) -> None:
-        self._cells: dict[CellKey, Tally] = {}
-        self._exposed: SharedTally[ExposureKey] = SharedTally()
-        self._minutes: dict[tuple[CellKey, int], dict[str, list[float]]] = {}
-
-    def add(self, outcome: Outcome, measures: Mapping[str, float]) -> None:
-        """Count measures of an outcome, under the plan revision, in the bucket and at the time it happened."""
-        minute = microseconds(outcome.at) // MINUTE
-        cell = CellKey(outcome.domain, outcome.plan_revision, outcome.assigned, minute // 60)
-        (self._cells.get(cell) or self._cells.setdefault(cell, Tally())).add(outcome.bucket, measures)
-        minutes = self._minutes.setdefault((cell, minute), {})
-        for name, value in measures.items():
-            count(minutes.setdefault(name, [0.0, 0.0, 0.0]), value)
-        if outcome.exposures:
-            arms = [
-                ExposureKey(outcome.domain, exposure.experiment, exposure.epoch, exposure.arm, minute // 60)
-                for exposure in outcome.exposures
-            ]
-            self._exposed.add(arms, cluster_of(outcome.bucket, outcome.id), measures)
+    def __init__(self, columns: Columns, measures: Measures) -> None:
+        self._cells: dict[CellKey, bytes] = {}
+        self._exposed: dict[ExposureKey, bytes] = {}
+        self._minutes: list[tuple[Series, int, float, float, float]] = []
+        if len(columns):
+            self._add_versions(columns, measures)
+            self._add_arms(columns, measures)
 
     def merge_into(self, tables: Tables, connection: Connection) -> None:
         """Add everything counted to the tables."""
         if self._cells:
-            _add_parts(tables.cells, connection, {key: tally.encoded() for key, tally in self._cells.items()})
-            _add_parts(tables.exposure_cells, connection, self._exposed.parts())
+            _add_parts(tables.cells, connection, self._cells)
+            _add_parts(tables.exposure_cells, connection, self._exposed)
             _merge_minutes(tables, connection, self._minutes)
 
+    def _add_versions(self, columns: Columns, measures: Measures) -> None:
+        domain, assigned, revision = columns.texts["domain"], columns.texts["assigned"], columns.plan_revision
+        hour, minute = columns.at // HOUR, columns.at // MINUTE
+        group, first = grouped(domain.codes, revision, assigned.codes, hour)
+        keys = [
+            CellKey(domain.values[domain.codes[row]], int(revision[row]), assigned.values[assigned.codes[row]], its)
+            for row, its in zip(first.tolist(), hour[first].tolist(), strict=True)
+        ]
+        parts = parts_by(len(keys), group, np.arange(len(columns)), columns.bucket, measures)
+        self._cells = dict(zip(keys, parts, strict=True))
+        for name, (rows, values) in measures.items():
+            minutes, sums = moments_by(group[rows] * 60 + minute[rows] % 60, values)
+            for place, (n, mean, centred) in zip(minutes.tolist(), sums.tolist(), strict=True):
+                cell = keys[place // 60]
+                self._minutes.append(
+                    (
+                        Series(cell.domain, cell.plan_revision, cell.version, name),
+                        cell.hour * 60 + place % 60,
+                        n,
+                        mean,
+                        centred,
+                    )
+                )
 
-def counted(outcome: Outcome) -> dict[str, float]:
-    """Measures an outcome is counted with: every one is a request; one whose client left is nothing more."""
-    if outcome.status is OutcomeStatus.CLIENT_CLOSED:
-        return {REQUESTS: 1.0}
-    return {REQUESTS: 1.0, **outcome.measures}
+    def _add_arms(self, columns: Columns, measures: Measures) -> None:
+        texts, codes = columns.texts["exposures"]
+        arms: dict[tuple[str, str, int], int] = {}
+        rows, which = [np.empty(0, np.intp)], [np.empty(0, np.intp)]
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(texts) + 1))
+        for text, begin, end in zip(texts, bounds, bounds[1:], strict=False):
+            for exposure in exposures_of(text):
+                rows.append(order[begin:end])
+                which.append(np.full(end - begin, arms.setdefault(exposure, len(arms))))
+        if not arms:
+            return
+        row, arm, named = np.concatenate(rows), np.concatenate(which), list(arms)
+        domain, hour = columns.texts["domain"], columns.at // HOUR
+        group, first = grouped(domain.codes[row], arm, hour[row])
+        keys = []
+        for place in first.tolist():
+            experiment, its_arm, epoch = named[arm[place]]
+            keys.append(
+                ExposureKey(domain.values[domain.codes[row[place]]], experiment, epoch, its_arm, int(hour[row[place]]))
+            )
+        parts = parts_by(len(keys), group, row, columns.cluster, measures)
+        self._exposed = dict(zip(keys, parts, strict=True))
 
 
-def insert_rows(connection: Connection, table: Table, rows: Iterable[tuple[object, ...]]) -> None:
-    """Insert rows, whose values stand in the order of the table's columns."""
-    _run(connection, str(table.insert().compile(dialect=connection.dialect)), rows)
+def counted(columns: Columns) -> dict[str, tuple[Rows, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
+    """Measures outcomes are counted with: every one is a request; one whose client left is nothing more."""
+    every = {REQUESTS: (np.arange(len(columns)), np.ones(len(columns)))}
+    statuses, codes = columns.texts["status"]
+    if OutcomeStatus.CLIENT_CLOSED not in statuses:
+        return {**every, **columns.measures}
+    stayed = codes != statuses.index(OutcomeStatus.CLIENT_CLOSED)
+    kept = {name: (rows[stayed[rows]], values[stayed[rows]]) for name, (rows, values) in columns.measures.items()}
+    return every | {name: measured for name, measured in kept.items() if measured[0].size}
+
+
+def joined(one: Measures, other: Measures) -> dict[str, tuple[Rows, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
+    """Give the measures of both, of which no row has the same one twice."""
+    found = dict(one)
+    for name, (rows, values) in other.items():
+        if name in found:
+            all_rows = np.concatenate((found[name][0], rows))
+            order = np.argsort(all_rows)
+            found[name] = all_rows[order], np.concatenate((found[name][1], values))[order]
+        else:
+            found[name] = rows, values
+    return found
 
 
 Key = TypeVar("Key", CellKey, ExposureKey)
@@ -122,16 +157,12 @@ def merge_parts(
 
 
 def _merge_minutes(
-    tables: Tables, connection: Connection, minutes: Mapping[tuple[CellKey, int], Mapping[str, list[float]]]
+    tables: Tables, connection: Connection, minutes: Iterable[tuple[Series, int, float, float, float]]
 ) -> None:
-    sums = {
-        (Series(*cell[:3], name), minute): row
-        for (cell, minute), measures in minutes.items()
-        for name, row in measures.items()
-    }
-    ids = _series_ids(tables, connection, {series for series, _ in sums})
-    rows = sorted((ids[series], minute, *row) for (series, minute), row in sums.items())
-    _run(connection, _adding(connection.dialect, tables.minute_sums), rows)
+    sums = list(minutes)
+    ids = _series_ids(tables, connection, {row[0] for row in sums})
+    rows = sorted((ids[series], *row) for series, *row in sums)
+    execute_many(connection, _adding(connection.dialect, tables.minute_sums), rows)
 
 
 def _series_ids(tables: Tables, connection: Connection, wanted: set[Series]) -> dict[Series, int]:
@@ -164,9 +195,3 @@ def _adding(dialect: Dialect, table: Table) -> str:
     }
     keys = [column.name for column in table.primary_key]
     return str(statement.on_conflict_do_update(index_elements=keys, set_=sums).compile(dialect=dialect))
-
-
-def _run(connection: Connection, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-    """Execute a statement for many rows, straight in the driver: binding by name costs more than the insert itself."""
-    if parameters := list(rows):
-        connection.exec_driver_sql(statement, parameters)
