@@ -5,10 +5,20 @@ import pytest
 from vedette.lake.outcomes import Lake
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+class SealingLake(Lake):
+    """A lake whose sealer is always there at once: whatever was shipped is in a segment."""
+
+    def ship(self, batch_id, outcomes):
+        """Ship, and seal."""
+        stored = super().ship(batch_id, outcomes)
+        self.seal()
+        return stored
+
+
+@pytest.fixture(params=["sqlite", "sealed", "postgresql"])
 def lake_url(request, tmp_path):
     """The URL of a lake that does not exist yet."""
-    if request.param == "sqlite":
+    if request.param in {"sqlite", "sealed"}:
         return f"sqlite:///{tmp_path / 'outcomes.db'}"
     return request.getfixturevalue("postgres_url")
 
@@ -23,9 +33,9 @@ def local_lake(tmp_path):
 
 
 @pytest.fixture
-def lake(lake_url):
-    """An empty lake, on SQLite and then on PostgreSQL."""
-    opened = Lake(lake_url)
+def lake(lake_url, request):
+    """An empty lake, on SQLite, on SQLite with everything in segments, and on PostgreSQL."""
+    opened = (SealingLake if request.node.callspec.params.get("lake_url") == "sealed" else Lake)(lake_url)
     opened.migrate()
     yield opened
     opened.close()

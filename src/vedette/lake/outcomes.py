@@ -1,14 +1,17 @@
 """What the lake takes in: batches of outcomes, and feedback on them."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Connection, delete, select
 
 from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.errors import Corrupt, InvalidInput
+from vedette.kernel.ids import uuid7
 from vedette.kernel.records import evolve, record
 from vedette.lake import spool
 from vedette.lake.admission import check_feedback, check_outcome
@@ -22,6 +25,7 @@ from vedette.lake.migration import migrate
 from vedette.lake.reading import located
 from vedette.lake.retention import Retention, erase, prune
 from vedette.lake.rollups import Deltas, counted, joined
+from vedette.lake.sealer import Sealed, Sealer
 
 _SNAPSHOTS = 5
 
@@ -41,6 +45,10 @@ class FeedbackResult:
 
 class Lake(LakeReader):
     """The lake, to be asked and to be added to; any number of processes may do both at once."""
+
+    def __init__(self, url: str, *, patience: float = 10.0, segments: Path | None = None) -> None:
+        super().__init__(url, patience=patience, segments=segments)
+        self._holder = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
 
     def migrate(self) -> None:
         """Create the tables that are missing; to be called once before anything else.
@@ -94,21 +102,36 @@ class Lake(LakeReader):
                 gone = error
         raise Corrupt(f"a segment is listed and not there: {gone}", hint="restore its folder from a backup") from gone
 
+    def seal(self) -> Sealed:
+        """Move what is spooled to segments, and keep those few.
+
+        Nothing where another process is at it, and where there is no folder for segments.
+
+        To be called about once a minute by whoever has the time; late is not wrong, only slower to read.
+
+        Raises:
+            Unavailable: The database does not answer, or the disk is full; what was not sealed stays in the spool.
+        """
+        if self._segments is None:
+            return Sealed()
+        return Sealer(self._database, self._tables, self._segments, self._holder).run()
+
     def prune(self, now: datetime, retention: Retention | None = None) -> int:
         """Drop what is older than it is kept; gives how many outcomes that were.
 
         Raises:
             Unavailable: The database does not answer; what was not dropped is dropped next time.
         """
-        return prune(self._database, self._tables, now, retention or Retention())
+        return prune(self._database, self._tables, self._segments, now, retention or Retention())
 
     def erase(self, domain: str) -> None:
         """Drop everything about a domain.
 
         Raises:
-            Unavailable: The database does not answer; nothing was dropped.
+            Unavailable: The database does not answer, or a segment cannot be written; nothing was dropped.
+            Conflict: Others kept on changing segments meanwhile; nothing was dropped.
         """
-        erase(self._database, self._tables, domain)
+        erase(self._database, self._tables, self._segments, domain)
 
     def _store(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """Spool outcomes known to be new, with the feedback that waited for them, and add them to the sums."""

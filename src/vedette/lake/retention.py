@@ -1,23 +1,31 @@
 """What the lake forgets: everything after a time, and everything about a domain when it is asked to."""
+# ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Table, delete, func, literal_column, select
+from sqlalchemy import Connection, Table, and_, delete, func, literal_column, select
 
-from vedette.kernel.errors import InvalidInput
+from vedette.kernel.errors import Conflict, InvalidInput, LeaseLost
 from vedette.kernel.records import record
-from vedette.lake import spool
+from vedette.lake import lease, spool
 from vedette.lake.cells import ExposureKey
 from vedette.lake.clock import DAY, HOUR, MINUTE, microseconds
 from vedette.lake.columns import Columns
+from vedette.lake.dialect import DUCKDB
 from vedette.lake.engine import LakeDatabase
+from vedette.lake.history import FileGone, connect, paths, reading, translated
 from vedette.lake.rollups import merge_parts
+from vedette.lake.sealer import replacing
+from vedette.lake.segments import Segment, SegmentFolder, ids_in
 from vedette.lake.tables import Tables
 
 _HOURS = 24
+_ATTEMPTS = 5
 _HOURLY = timedelta(days=2)
 """How long sums of experiments are kept hour by hour; then those of a day (in UTC) are merged: experiments run for
 weeks, and what decides reads all of it."""
@@ -43,14 +51,14 @@ class Retention:
             raise InvalidInput("sums must be kept for at least as long as outcomes are")
 
 
-def prune(database: LakeDatabase, tables: Tables, now: datetime, retention: Retention) -> int:
+def prune(database: LakeDatabase, tables: Tables, folder: Path | None, now: datetime, retention: Retention) -> int:
     """Drop what is older than it is kept; gives how many outcomes that were.
 
-    Outcomes of a batch that ships so late that they are past their time already are counted, once, as batches are
-    remembered as long as sums are.
+    A segment is dropped whole, when the last of its day is due. Outcomes of a batch that ships so late that they are
+    past their time already are counted, once, as batches are remembered as long as sums are.
     """
     before = microseconds(now - retention.outcomes)
-    dropped = _drop_spooled(database, tables, before)
+    dropped = _drop_segments(database, tables, folder, before) + _drop_spooled(database, tables, before)
     hour = microseconds(now - retention.bucket_sums) // HOUR
     minute = microseconds(now - retention.minute_sums) // MINUTE
     cells, series, sums, pending = tables.cells, tables.series, tables.minute_sums, tables.pending_feedback
@@ -62,30 +70,64 @@ def prune(database: LakeDatabase, tables: Tables, now: datetime, retention: Rete
         connection.execute(delete(sums).where(sums.c.series.in_(select(series.c.id)), sums.c.minute < minute))
         connection.execute(delete(series).where(~select(sums.c.series).where(sums.c.series == series.c.id).exists()))
         connection.execute(delete(tables.batches).where(tables.batches.c.at < minute * MINUTE))
-        # A segment is of one day, so of what was before yesterday nothing is left.
+        # A segment is of one day, so of what was a day before nothing is left.
         connection.execute(delete(tables.amendments).where(tables.amendments.c.at < before - DAY))
         connection.execute(delete(pending).where(pending.c.at < microseconds(now - retention.pending_feedback)))
     _merge_days(database, exposed, microseconds(now - _HOURLY) // HOUR // _HOURS * _HOURS)
     return dropped
 
 
-def erase(database: LakeDatabase, tables: Tables, domain: str) -> None:
-    """Drop everything about a domain."""
-    series = tables.series
+def erase(database: LakeDatabase, tables: Tables, folder: Path | None, domain: str) -> None:
+    """Drop everything about a domain: segments that have any of it are written anew without it."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return _erase(database, tables, folder, domain)
+        except (LeaseLost, FileGone) as error:
+            last = error
+    raise Conflict(f"{domain} could not be erased: {last}", hint="try again") from last
+
+
+def _erase(database: LakeDatabase, tables: Tables, place: Path | None, domain: str) -> None:
     with database.writing() as connection:
-        of_domain = select(series.c.id).where(series.c.domain == domain)
-        connection.execute(delete(tables.minute_sums).where(tables.minute_sums.c.series.in_(of_domain)))
-        for table in (series, tables.cells, tables.exposure_cells, tables.amendments):
-            connection.execute(delete(table).where(table.c.domain == domain))
-        numbers = connection.scalars(select(tables.spool.c.number)).all()
-        for number in numbers:
-            for batch in spool.spooled(connection, tables, [number]).values():
-                keep(connection, tables, number, batch, lambda kept: _is_not(kept, domain))
+        epoch = lease.take(connection, tables, "eraser", now=True) or 0
+        listed = connection.execute(tables.segments.select()).all()
+    paths(place, [row.name for row in listed])
+    folder = SegmentFolder(place, epoch) if place and listed else None
+    gone: list[str] = []
+    made: list[Segment] = []
+    old: list[str] = []
+    if folder:
+        with folder.engine() as engine:
+            where = f"domain = {DUCKDB.text(domain)}"
+            for row in listed:
+                (path,) = folder.paths([row.name])
+                ids = [outcome_id for some in ids_in(engine, path, where) for outcome_id in some]
+                if not ids:
+                    continue
+                gone += ids
+                old.append(row.name)
+                if len(ids) < row.outcomes:
+                    rest = f"(SELECT * FROM {reading([path])} WHERE NOT {where}) AS kept"
+                    numbers = row.first_spooled, row.last_spooled
+                    made.append(folder.write(engine, rest, row.day, numbers, msgspec.json.decode(row.measures)))
+    with replacing(database, tables, folder, epoch, made) as connection:
+        connection.execute(delete(tables.segments).where(tables.segments.c.name.in_(old)))
+        spool.forget(connection, tables, gone)
+        _erase_rows(connection, tables, domain)
+        lease.release(connection, tables, epoch)
+    if folder:
+        folder.remove(old)
 
 
-def _is_not(batch: Columns, domain: str) -> NDArray[np.bool_]:
-    domains, codes = batch.texts["domain"]
-    return np.not_equal(codes, domains.index(domain) if domain in domains else -1)
+def _erase_rows(connection: Connection, tables: Tables, domain: str) -> None:
+    series = tables.series
+    of_domain = select(series.c.id).where(series.c.domain == domain)
+    connection.execute(delete(tables.minute_sums).where(tables.minute_sums.c.series.in_(of_domain)))
+    for table in (series, tables.cells, tables.exposure_cells, tables.amendments):
+        connection.execute(delete(table).where(table.c.domain == domain))
+    for number in connection.scalars(select(tables.spool.c.number)).all():
+        for batch in spool.spooled(connection, tables, [number]).values():
+            _keep(connection, tables, number, batch, _is_not(batch, domain))
 
 
 def _merge_days(database: LakeDatabase, cells: Table, before: int) -> None:
@@ -103,6 +145,31 @@ def _merge_days(database: LakeDatabase, cells: Table, before: int) -> None:
             merge_parts(cells, connection, here, whole._asdict())
 
 
+def _drop_segments(database: LakeDatabase, tables: Tables, place: Path | None, before: int) -> int:
+    """Drop segments whose every outcome is of before a time.
+
+    They are marked first, and nobody reads them any more; then their ids are forgotten, some in each transaction, so
+    that whoever ships never waits for long; then their files go. A death in between leaves the rest to the next time.
+    """
+    segments = tables.segments
+    with database.writing() as connection:
+        due = and_(segments.c.last < before, ~segments.c.dropped)
+        dropped = connection.scalars(select(segments.c.outcomes).where(due)).all()
+        if dropped:
+            lease.take(connection, tables, "dropper", now=True)  # whoever rewrites these now must not bring them back
+            connection.execute(segments.update().where(due).values(dropped=True))
+        marked = connection.scalars(select(segments.c.name).where(segments.c.dropped)).all()
+    for path in paths(place, marked):
+        with suppress(FileGone), connect() as engine, translated():  # gone: another one is at it
+            for ids in ids_in(engine, path):
+                with database.writing() as connection:
+                    spool.forget(connection, tables, ids)
+        with database.writing() as connection:
+            connection.execute(delete(segments).where(segments.c.name == path.name))
+        path.unlink(missing_ok=True)
+    return sum(dropped)
+
+
 def _drop_spooled(database: LakeDatabase, tables: Tables, before: int) -> int:
     """Drop outcomes of before a time from the spool, a batch in a transaction, so that whoever ships never waits."""
     spooled = tables.spool.c
@@ -111,20 +178,14 @@ def _drop_spooled(database: LakeDatabase, tables: Tables, before: int) -> int:
     dropped = 0
     for number in numbers:
         with database.writing() as connection:
+            lease.take(connection, tables, "dropper", now=True)
             for batch in spool.spooled(connection, tables, [number]).values():
-                dropped += keep(connection, tables, number, batch, lambda kept: kept.at >= before)
+                dropped += _keep(connection, tables, number, batch, batch.at >= before)
     return dropped
 
 
-def keep(
-    connection: Connection,
-    tables: Tables,
-    number: int,
-    batch: Columns,
-    wanted: Callable[[Columns], NDArray[np.bool_]],
-) -> int:
-    """Keep the wanted rows of a batch and forget the others; gives how many those were."""
-    stays = wanted(batch)
+def _keep(connection: Connection, tables: Tables, number: int, batch: Columns, stays: NDArray[np.bool_]) -> int:
+    """Keep some rows of a batch and forget the others; gives how many those were."""
     if stays.all():
         return 0
     gone = [batch.ids[row] for row in np.flatnonzero(~stays)]
@@ -132,3 +193,8 @@ def keep(
     spool.replace(connection, tables, number, Columns.of(rest) if rest else None)
     spool.forget(connection, tables, gone)
     return len(gone)
+
+
+def _is_not(batch: Columns, domain: str) -> NDArray[np.bool_]:
+    domains, codes = batch.texts["domain"]
+    return np.not_equal(codes, domains.index(domain) if domain in domains else -1)
