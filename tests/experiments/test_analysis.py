@@ -9,8 +9,8 @@ from vedette.experiments.metrics import Mean, Proportion, Quantile, Ratio
 from vedette.experiments.monitoring import AnytimeValid, Fixed, GroupSequential
 from vedette.experiments.verdict import Status
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.multiplicity import Multiplicity
-from vedette.stats.results import Caution
 
 ARMS = ("base", "a", "b", "c")
 

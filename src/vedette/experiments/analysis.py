@@ -18,6 +18,7 @@ from vedette.experiments.simultaneous import corrected
 from vedette.experiments.verdict import Breach, Standing, Verdict, conclude, established
 from vedette.kernel.records import record
 from vedette.kernel.tables import Shown, Table, say_interval, say_number, say_p, say_percent
+from vedette.stats.cautions import CAUTIONS, Caution
 from vedette.stats.contrasts import Contrasts, FixedRule, Pair, Rule, SequenceRule, against, all_pairs, contrasts
 from vedette.stats.effect_mixture import WIDE
 from vedette.stats.estimates import Estimates
@@ -25,7 +26,7 @@ from vedette.stats.futility import LowConditionalPower
 from vedette.stats.group_sequential import Design, boundaries
 from vedette.stats.group_sequential_inference import conditional_power
 from vedette.stats.look_rule import LookRule
-from vedette.stats.results import CAUTIONS, Caution, Comparison, Estimate, comparison_rows, estimate_rows
+from vedette.stats.results import Comparison, Estimate, comparison_rows, estimate_rows
 from vedette.stats.sequential import Side
 from vedette.stats.spending import Family
 from vedette.stats.srm import RatioCheck

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vedette.evidence.joint import JointMoments
 from vedette.evidence.summary import FloatArray
@@ -129,9 +130,7 @@ def estimates(
     return _estimated(tuple(arms), stack, quantities, clustered=clustered)
 
 
-def stratified_estimates(
-    strata: Mapping[str, Mapping[str, JointMoments]], quantities: Sequence[Quantity]
-) -> Estimates:
+def stratified_estimates(strata: Mapping[str, Mapping[str, JointMoments]], quantities: Sequence[Quantity]) -> Estimates:
     """Post-stratified estimates: every arm is reweighted to the strata's shares among the units of all arms.
 
     Args:
@@ -200,6 +199,17 @@ def paired_estimates(
     )
 
 
+def share_variance(successes: ArrayLike, trials: ArrayLike) -> FloatArray:
+    """Least variance that a share of independent trials may be given, also where all of them came out alike.
+
+    That of Agresti & Caffo (The American Statistician 54, 2000): one more success and one more failure. Without it an
+    arm of which every request failed would have no spread, and could not be judged.
+    """
+    n = np.asarray(trials, np.float64) + 2.0
+    share = (np.asarray(successes, np.float64) + 1.0) / n
+    return np.asarray(share * (1.0 - share) / n)
+
+
 def _stacked(arms: Mapping[str, JointMoments], quantities: Sequence[Quantity]) -> _Stack:
     if not arms or not quantities:
         raise InvalidInput("there is nothing to estimate", hint="give at least one arm and one metric")
@@ -213,9 +223,7 @@ def _stacked(arms: Mapping[str, JointMoments], quantities: Sequence[Quantity]) -
     return _Stack(columns, n, mean if n.all() else np.where(n[:, None] > 0, mean, np.nan), spread)
 
 
-def _estimated(
-    names: tuple[str, ...], stack: _Stack, quantities: Sequence[Quantity], *, clustered: bool
-) -> Estimates:
+def _estimated(names: tuple[str, ...], stack: _Stack, quantities: Sequence[Quantity], *, clustered: bool) -> Estimates:
     places = {column: place for place, column in enumerate(stack.columns)}
 
     def place(column: str) -> int:
