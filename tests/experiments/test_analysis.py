@@ -8,6 +8,7 @@ from vedette.experiments.design import Experiment
 from vedette.experiments.metrics import Mean, Proportion, Quantile, Ratio
 from vedette.experiments.monitoring import AnytimeValid, Fixed, GroupSequential
 from vedette.experiments.verdict import Status
+from vedette.kernel.documents import load
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.cautions import Caution
 from vedette.stats.multiplicity import Multiplicity
@@ -135,7 +136,7 @@ def test_intervals_of_all_kinds_hold_together():
         "all-pairs": ("holm", "tukey", "games-howell"),
     }.items():
         for method in methods:
-            asked = _experiment(comparisons=comparisons, multiplicity=Multiplicity(method=method))
+            asked = _experiment(comparisons=comparisons, multiplicity=load(Multiplicity, {"method": method}))
             for row in asked.analyze(moments).comparisons:
                 assert row.p_adjusted >= row.p_value - 1e-12
                 assert row.simultaneous_low <= row.low
@@ -149,9 +150,10 @@ def test_correction_can_span_metrics():
     moments = joint_moments_by(arm, {name: draw.normal(0, 1, 2000) for name in "xyz"})
     metrics = [Mean(name) for name in "xyz"]
     for scope, size in (("metric", 3), ("family", 9)):
-        choice = Multiplicity(method="bonferroni", scope=scope)
+        choice = load(Multiplicity, {"method": "bonferroni", "scope": scope})
         rows = Experiment(variants=ARMS, metrics=metrics, multiplicity=choice).analyze(moments).comparisons
         for row in rows:
+            assert row.p_value is not None
             assert row.p_adjusted == pytest.approx(min(1.0, size * row.p_value))
 
 

@@ -15,8 +15,8 @@ from vedette.experiments.machine import Epoch
 from vedette.experiments.metrics import MetricUse
 from vedette.experiments.traffic import check_split, observe
 from vedette.kernel.records import evolve
+from vedette.stats.cautions import Caution
 from vedette.stats.contrasts import SequenceRule, contrasts
-from vedette.stats.results import Caution
 
 
 def _seen(asked, found, arms=("base", "brief", "long"), epochs=None):
