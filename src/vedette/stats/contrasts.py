@@ -182,7 +182,9 @@ def contrasts(
     level = rule.critical(df, clock) if critical is None else critical
     half = level * error
     size = np.where(mean_c == 0, np.nan, np.abs(mean_c))
-    relative_low, relative_high = fieller(mean_t, mean_c, var_t, var_c, covariance=shared, critical=level)
+    relative_low, relative_high = fieller(
+        mean_t, mean_c, var_t, var_c, covariance=shared, critical=np.where(np.isnan(error), np.nan, level)
+    )
     low, high = effect - half, effect + half
     if rule.side is Side.LESS:
         low, relative_low = np.full_like(low, -np.inf), np.where(np.isnan(relative_high), np.nan, -np.inf)
