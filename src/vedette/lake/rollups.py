@@ -137,7 +137,8 @@ def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes])
     if not parts:
         return
     columns: list[Column[Any]] = [table.c[name] for name in next(iter(parts))._fields]
-    near = [column.in_(set(values)) for column, values in zip(columns, zip(*parts, strict=True), strict=True)]
+    keys = list(zip(*parts, strict=True))
+    near = [column.in_(set(values)) for column, values in zip(columns, keys, strict=True)]
     full = select(*columns).where(*near).group_by(*columns).having(func.count() >= MOST_PARTS)
     for values in connection.execute(full).all():
         merge_parts(
@@ -147,7 +148,7 @@ def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes])
             values._asdict(),
         )
     names = [*(column.name for column in columns), "sums"]
-    insert_rows(connection, table, [(*tuple(key), part) for key, part in parts.items()], names=names)
+    insert_rows(connection, table, zip(*keys, parts.values(), strict=True), names=names)
 
 
 def merge_parts(
