@@ -6,13 +6,30 @@ from vedette.lake.outcomes import Lake
 
 
 class SealingLake(Lake):
-    """A lake whose sealer is always there at once: whatever was shipped is in a segment."""
+    """A lake whose sealer is always there in time: whatever is asked for, or forgotten, is in a segment."""
 
-    def ship(self, batch_id, outcomes):
-        """Ship, and seal."""
-        stored = super().ship(batch_id, outcomes)
+    def _over(self, *arguments):
         self.seal()
-        return stored
+        return super()._over(*arguments)
+
+    def _again(self, ask):
+        self.seal()
+        return super()._again(ask)
+
+    def feedback(self, items):
+        """Seal what is spooled, then judge."""
+        self.seal()
+        return super().feedback(items)
+
+    def prune(self, *arguments):
+        """Seal what is spooled, then prune."""
+        self.seal()
+        return super().prune(*arguments)
+
+    def erase(self, domain):
+        """Seal what is spooled, then erase."""
+        self.seal()
+        super().erase(domain)
 
 
 @pytest.fixture(params=["sqlite", "sealed", "postgresql"])

@@ -1,12 +1,13 @@
 """What arms of experiments did, as the lake keeps it and as it is cut when somebody asks."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from msgspec import msgpack
-from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Connection, Double, Integer, MetaData, Table, Text
 from tests.lake.making import (
     CANARY,
     NOON,
@@ -28,7 +29,7 @@ from vedette.lake.evidence import LakeReader
 from vedette.lake.experiments import OTHERS
 from vedette.lake.outcomes import Lake
 from vedette.lake.retention import Retention
-from vedette.lake.tables import SCHEMA_VERSION
+from vedette.lake.tables import SCHEMA_VERSION, Tables
 
 A, B = exposed(arm="a"), exposed(arm="b")
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -348,11 +349,39 @@ def _downgrade(lake: Lake, version: int) -> None:
                     "dimensions": json_text(event.dimensions) if event.dimensions else None,
                 }
             connection.execute(old.insert(), row)
-        for table in (tables.spool, tables.seen, tables.amendments, tables.segments, tables.sealing):
+        _keep_minutes(connection, tables, kept)
+        for table in (tables.spool, tables.seen, tables.amendments, tables.segments, tables.sealing, tables.rollups):
             table.drop(connection)
         if version == 1:
             tables.exposure_cells.drop(connection)
         connection.execute(tables.version.update().values(version=version))
+
+
+def _keep_minutes(connection: Connection, tables: Tables, kept: Sequence[Outcome]) -> None:
+    """Lay sums by minute out as they were, a row for each measure of each series."""
+    metadata = MetaData(schema=tables.metadata.schema)
+    texts, numbers = ("domain", "version", "measure"), ("n", "mean", "centred")
+    series = Table(
+        "series",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("plan_revision", Integer),
+        *(Column(name, Text) for name in texts),
+    )
+    minutes = Table(
+        "minute_sums",
+        metadata,
+        *(Column(name, Integer, primary_key=True, autoincrement=False) for name in ("series", "minute")),
+        *(Column(name, Double) for name in numbers),
+    )
+    metadata.create_all(connection)
+    made = [(event, name, value) for event in kept for name, value in {"requests": 1.0, **event.measures}.items()]
+    for number, (event, name, value) in enumerate(made):
+        key = {"domain": event.domain, "version": event.assigned, "plan_revision": event.plan_revision}
+        connection.execute(series.insert(), {"id": number, "measure": name, **key})
+        sums = {"n": 1.0, "mean": value, "centred": 0.0}
+        minute = microseconds(event.at) // 60_000_000
+        connection.execute(minutes.insert(), {"series": number, "minute": minute, **sums})
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -7,6 +7,7 @@ are alike, and whoever reads them compares each text once.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -186,13 +187,30 @@ def exposures_of(text: str) -> list[tuple[str, str, int]]:
 
 def by_measure(rows: Iterable[Mapping[str, float]]) -> dict[str, tuple[Rows, FloatArray]]:
     """Lay the measures of rows out by measure."""
-    found: dict[str, tuple[list[int], list[float]]] = {}
+    alike: dict[tuple[str, ...], tuple[list[int], list[list[float]]]] = {}  # nearly all rows have the same measures
     for row, measures in enumerate(rows):
-        for name, value in measures.items():
-            held, values = found.get(name) or found.setdefault(name, ([], []))
-            held.append(row)
-            values.append(value)
-    return {name: (np.array(held, np.intp), np.array(values, np.float64)) for name, (held, values) in found.items()}
+        names = tuple(measures)
+        held, values = alike.get(names) or alike.setdefault(names, ([], []))
+        held.append(row)
+        values.append(list(measures.values()))
+    found: dict[str, tuple[Rows, FloatArray]] = {}
+    for names, (held, values) in alike.items():
+        table = np.array(values, np.float64).reshape(len(held), len(names)).T
+        found = joined(found, {name: (np.array(held), column) for name, column in zip(names, table, strict=True)})
+    return found
+
+
+def joined(one: Measures, other: Measures) -> dict[str, tuple[Rows, FloatArray]]:
+    """Give the measures of both, of which no row has the same one twice."""
+    found = dict(one)
+    for name, (rows, values) in other.items():
+        if name in found:
+            all_rows = np.concatenate((found[name][0], rows))
+            order = np.argsort(all_rows)
+            found[name] = all_rows[order], np.concatenate((found[name][1], values))[order]
+        else:
+            found[name] = rows, values
+    return found
 
 
 def json_text(value: object) -> str:
@@ -211,9 +229,9 @@ def _dimensions(outcome: Outcome) -> str:
 
 
 _TEXT: Mapping[str, Callable[[Outcome], str]] = {
-    "domain": lambda outcome: outcome.domain,
-    "assigned": lambda outcome: outcome.assigned,
-    "served": lambda outcome: outcome.served,
+    "domain": attrgetter("domain"),
+    "assigned": attrgetter("assigned"),
+    "served": attrgetter("served"),
     "status": lambda outcome: outcome.status.value,
     "exposures": _exposures,
     "dimensions": _dimensions,

@@ -1,12 +1,12 @@
 """What the lake answers: evidence for decisions, minutes for charts, and the outcomes themselves."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, func, select
 
@@ -17,13 +17,13 @@ from vedette.evidence.summary import Moments
 from vedette.kernel.errors import Corrupt, InvalidInput, NotFound
 from vedette.kernel.records import record
 from vedette.lake import experiments
-from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import arm_of
 from vedette.lake.clock import HOUR, MINUTE, microseconds, moment
 from vedette.lake.engine import LakeDatabase
 from vedette.lake.history import FileGone, History, Snapshot, snapshot
 from vedette.lake.queries import Page
 from vedette.lake.reading import located, read_page
+from vedette.lake.rollups import STEPS, Sums, add_sums, sums_of
 from vedette.lake.tables import Tables
 
 NO_REVISION = 0
@@ -37,7 +37,7 @@ Answer = TypeVar("Answer")
 
 @record
 class Minute:
-    """What one version of a domain did in the minute that begins at ``at``: moments by measure."""
+    """What one version of a domain did in the minute (or hour, or day) that begins at ``at``: moments by measure."""
 
     at: datetime
     version: str
@@ -108,17 +108,16 @@ class LakeReader:
 
     def requests_by_revision(self, domain: str, plan_revisions: Collection[int]) -> dict[int, dict[str, int]]:
         """Count the requests assigned to each version under each plan revision that had any."""
-        sums, series = self._tables.minute_sums.c, self._tables.series.c
+        rollups = self._tables.rollups.c
         query = (
-            select(series.plan_revision, series.version, func.sum(sums.n))
-            .join_from(self._tables.series, self._tables.minute_sums, series.id == sums.series)
+            select(rollups.plan_revision, rollups.version, func.sum(rollups.requests))
             .where(
-                series.domain == domain,
-                series.plan_revision.in_(set(plan_revisions) - {NO_REVISION}),
-                series.measure == REQUESTS,
+                rollups.domain == domain,
+                rollups.step == STEPS[-1],
+                rollups.plan_revision.in_(set(plan_revisions) - {NO_REVISION}),
             )
-            .group_by(series.plan_revision, series.version)
-            .order_by(series.plan_revision, series.version)
+            .group_by(rollups.plan_revision, rollups.version)
+            .order_by(rollups.plan_revision, rollups.version)
         )
         counts: dict[int, dict[str, int]] = defaultdict(dict)
         with self._database.reading() as connection:
@@ -201,21 +200,35 @@ class LakeReader:
 
     def minutes(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
         """Give what each version did in each minute from the one of `since` to before `until`, in order of time."""
-        sums, series = self._tables.minute_sums.c, self._tables.series.c
+        return self._rollups(domain, STEPS[0], since, until)
+
+    def hours(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
+        """Give what each version did in each hour from the one of `since` to before `until`, in order of time."""
+        return self._rollups(domain, STEPS[1], since, until)
+
+    def days(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
+        """Give what each version did on each day (in UTC) from that of `since` to before `until`, in order of time."""
+        return self._rollups(domain, STEPS[2], since, until)
+
+    def _rollups(self, domain: str, step: int, since: datetime, until: datetime) -> tuple[Minute, ...]:
+        rollups, length = self._tables.rollups.c, step * MINUTE
+        first, last = microseconds(since) // length * step, (microseconds(until) - 1) // length * step
         query = (
-            select(sums.minute, series.version, series.measure, sums.n, sums.mean, sums.centred)
-            .join_from(self._tables.series, self._tables.minute_sums, series.id == sums.series)
-            .where(
-                series.domain == domain,
-                sums.minute.between(microseconds(since) // MINUTE, (microseconds(until) - 1) // MINUTE),
-            )
-            .order_by(sums.minute, series.version, series.measure, series.plan_revision)
+            select(rollups.begins, rollups.version, rollups.sums)
+            .where(rollups.domain == domain, rollups.step == step, rollups.begins.between(first, last))
+            .order_by(rollups.begins, rollups.plan_revision, rollups.version)
         )
+        found: dict[tuple[int, str], Sums] = {}
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            for begins, version, stored in connection.execute(query):
+                add_sums(found.setdefault((begins, version), {}), sums_of(stored))
         return tuple(
-            Minute(at=moment(minute * MINUTE), version=version, measures=_by_measure(of_version))
-            for (minute, version), of_version in groupby(rows, key=itemgetter(0, 1))
+            Minute(
+                at=moment(begins * MINUTE),
+                version=version,
+                measures={name: Moments(*sums) for name, sums in sorted(found[begins, version].items())},
+            )
+            for begins, version in sorted(found)
         )
 
     def outcome(self, outcome_id: str) -> Outcome:
@@ -321,15 +334,6 @@ class LakeReader:
         if before_revision is not None:
             query = query.where(cells.plan_revision < before_revision)
         return arm_of(connection.scalars(query))
-
-
-def _by_measure(rows: Iterable[Any]) -> dict[str, Moments[float]]:
-    measures: dict[str, Moments[float]] = {}
-    for row in rows:
-        moments: Moments[float] = Moments(row.n, row.mean, row.centred)
-        known = measures.get(row.measure)
-        measures[row.measure] = known + moments if known else moments
-    return measures
 
 
 def _read_cursor(after: str) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from vedette.kernel.records import evolve, record
 from vedette.lake import spool
 from vedette.lake.admission import check_feedback, check_outcome
 from vedette.lake.clock import microseconds
-from vedette.lake.columns import Columns, by_measure
+from vedette.lake.columns import Columns, by_measure, joined
 from vedette.lake.evidence import LakeReader
 from vedette.lake.history import FileGone
 from vedette.lake.inserting import insert_rows
@@ -24,7 +24,7 @@ from vedette.lake.journal import LARGEST_BATCH
 from vedette.lake.migration import migrate
 from vedette.lake.reading import located
 from vedette.lake.retention import Retention, erase, prune
-from vedette.lake.rollups import Deltas, counted, joined
+from vedette.lake.rollups import Deltas, counted
 from vedette.lake.sealer import Sealed, Sealer
 
 _SNAPSHOTS = 5
@@ -73,16 +73,31 @@ class Lake(LakeReader):
         for outcome in outcomes:
             check_outcome(outcome)
         tables = self._tables
+        first = {outcome.id: outcome for outcome in reversed(outcomes)}
+        batch = [first[outcome_id] for outcome_id in sorted(first)]
+        columns = Columns.of(batch)
         with self._database.writing() as connection:
             if connection.scalar(select(tables.batches.c.id).where(tables.batches.c.id == batch_id)):
                 return 0
             insert_rows(connection, tables.batches, [(batch_id, _now())])
-            first = {outcome.id: outcome for outcome in reversed(outcomes)}
-            for outcome_id in spool.seen(connection, tables, first):
-                del first[outcome_id]
-            if first:
-                self._store(connection, sorted(first.values(), key=lambda outcome: outcome.id))
-        return len(first)
+            if not batch:
+                return 0
+            number, known = spool.note(connection, tables, columns.ids)
+            if known:
+                batch = [outcome for outcome in batch if outcome.id not in known]
+                columns = Columns.of(batch)
+            if judged := self._take_pending(connection, batch):
+                late = by_measure(
+                    {name: value for name, value in judged.get(each.id, {}).items() if name not in each.measures}
+                    for each in batch
+                )
+                measures = joined(counted(columns), late)
+                columns = replace(columns, measures=joined(columns.measures, late))
+            else:
+                measures = counted(columns)
+            spool.fill(connection, tables, number, columns)
+            Deltas(columns, measures).merge_into(tables, connection)
+        return len(batch)
 
     def feedback(self, items: Sequence[Feedback]) -> FeedbackResult:
         """Add late judgements to outcomes, and to the sums of the plan, the bucket and the hour they happened in.
@@ -132,21 +147,6 @@ class Lake(LakeReader):
             Conflict: Others kept on changing segments meanwhile; nothing was dropped.
         """
         erase(self._database, self._tables, self._segments, domain)
-
-    def _store(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
-        """Spool outcomes known to be new, with the feedback that waited for them, and add them to the sums."""
-        judged = self._take_pending(connection, outcomes)
-        columns = Columns.of(outcomes)
-        measures = counted(columns)
-        if judged:
-            late = by_measure(
-                {name: value for name, value in judged.get(each.id, {}).items() if name not in each.measures}
-                for each in outcomes
-            )
-            columns = replace(columns, measures=joined(columns.measures, late))
-            measures = joined(measures, late)
-        spool.put(connection, self._tables, columns)
-        Deltas(columns, measures).merge_into(self._tables, connection)
 
     def _judge(self, connection: Connection, items: Sequence[Feedback]) -> FeedbackResult:
         tables = self._tables

@@ -19,7 +19,7 @@ from vedette.lake.columns import Columns
 from vedette.lake.dialect import DUCKDB
 from vedette.lake.engine import LakeDatabase
 from vedette.lake.history import FileGone, connect, paths, reading, translated
-from vedette.lake.rollups import merge_parts
+from vedette.lake.rollups import STEPS, merge_parts
 from vedette.lake.sealer import replacing
 from vedette.lake.segments import Segment, SegmentFolder, ids_in
 from vedette.lake.tables import Tables
@@ -43,11 +43,13 @@ class Retention:
     outcomes: timedelta = timedelta(days=30)
     bucket_sums: timedelta = timedelta(days=90)
     minute_sums: timedelta = timedelta(days=400)
+    hour_sums: timedelta = timedelta(days=400)
+    day_sums: timedelta = timedelta(days=1830)
     pending_feedback: timedelta = timedelta(days=1)
 
     def __post_init__(self) -> None:
         """Refuse outcomes that outlive their sums: late feedback would begin the sums anew."""
-        if self.outcomes > min(self.bucket_sums, self.minute_sums):
+        if self.outcomes > min(self.bucket_sums, self.minute_sums, self.hour_sums, self.day_sums):
             raise InvalidInput("sums must be kept for at least as long as outcomes are")
 
 
@@ -61,18 +63,16 @@ def prune(database: LakeDatabase, tables: Tables, folder: Path | None, now: date
     dropped = _drop_segments(database, tables, folder, before) + _drop_spooled(database, tables, before)
     hour = microseconds(now - retention.bucket_sums) // HOUR
     minute = microseconds(now - retention.minute_sums) // MINUTE
-    cells, series, sums, pending = tables.cells, tables.series, tables.minute_sums, tables.pending_feedback
+    cells, pending = tables.cells, tables.pending_feedback
     with database.writing() as connection:
         connection.execute(delete(cells).where(cells.c.hour < hour))
         exposed = tables.exposure_cells
         connection.execute(delete(exposed).where(exposed.c.hour <= hour - _HOURS))  # one may stand for the whole day
-        # Series are named so that each is sought by its key, instead of reading all rows.
-        connection.execute(delete(sums).where(sums.c.series.in_(select(series.c.id)), sums.c.minute < minute))
-        connection.execute(delete(series).where(~select(sums.c.series).where(sums.c.series == series.c.id).exists()))
         connection.execute(delete(tables.batches).where(tables.batches.c.at < minute * MINUTE))
         # A segment is of one day, so of what was a day before nothing is left.
         connection.execute(delete(tables.amendments).where(tables.amendments.c.at < before - DAY))
         connection.execute(delete(pending).where(pending.c.at < microseconds(now - retention.pending_feedback)))
+    _drop_rollups(database, tables, now, retention)
     _merge_days(database, exposed, microseconds(now - _HOURLY) // HOUR // _HOURS * _HOURS)
     return dropped
 
@@ -120,10 +120,7 @@ def _erase(database: LakeDatabase, tables: Tables, place: Path | None, domain: s
 
 
 def _erase_rows(connection: Connection, tables: Tables, domain: str) -> None:
-    series = tables.series
-    of_domain = select(series.c.id).where(series.c.domain == domain)
-    connection.execute(delete(tables.minute_sums).where(tables.minute_sums.c.series.in_(of_domain)))
-    for table in (series, tables.cells, tables.exposure_cells, tables.amendments):
+    for table in (tables.rollups, tables.cells, tables.exposure_cells, tables.amendments):
         connection.execute(delete(table).where(table.c.domain == domain))
     for number in connection.scalars(select(tables.spool.c.number)).all():
         for batch in spool.spooled(connection, tables, [number]).values():
@@ -143,6 +140,21 @@ def _merge_days(database: LakeDatabase, cells: Table, before: int) -> None:
         here.append(cells.c.hour.between(whole.hour, whole.hour + _HOURS - 1))
         with database.writing() as connection:  # each by itself, so that whoever ships never waits for long
             merge_parts(cells, connection, here, whole._asdict())
+
+
+def _drop_rollups(database: LakeDatabase, tables: Tables, now: datetime, retention: Retention) -> None:
+    """Drop roll-ups domain by domain, for they are kept in the order of domains, steps and times."""
+    rollups = tables.rollups
+    kept = dict(zip(STEPS, (retention.minute_sums, retention.hour_sums, retention.day_sums), strict=True))
+    domain: str | None = ""
+    while True:
+        with database.writing() as connection:
+            domain = connection.scalar(select(func.min(rollups.c.domain)).where(rollups.c.domain > domain))
+            if domain is None:
+                return
+            for step, length in kept.items():
+                old = rollups.c.begins < microseconds(now - length) // MINUTE // step * step
+                connection.execute(delete(rollups).where(rollups.c.domain == domain, rollups.c.step == step, old))
 
 
 def _drop_segments(database: LakeDatabase, tables: Tables, place: Path | None, before: int) -> int:
@@ -190,7 +202,7 @@ def _keep(connection: Connection, tables: Tables, number: int, batch: Columns, s
         return 0
     gone = [batch.ids[row] for row in np.flatnonzero(~stays)]
     rest = batch.outcomes(np.flatnonzero(stays).tolist())
-    spool.replace(connection, tables, number, Columns.of(rest) if rest else None)
+    spool.fill(connection, tables, number, Columns.of(rest) if rest else None)
     spool.forget(connection, tables, gone)
     return len(gone)
 

@@ -5,12 +5,12 @@ in which order and in which batches outcomes arrive.
 """
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from msgspec import msgpack
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Dialect
 
 from vedette.evidence.outcome import OutcomeStatus
 from vedette.lake.admission import REQUESTS
@@ -18,30 +18,42 @@ from vedette.lake.cells import MOST_PARTS, CellKey, ExposureKey, merged
 from vedette.lake.clock import HOUR, MINUTE
 from vedette.lake.columns import Columns, Measures, Rows, exposures_of
 from vedette.lake.grouping import grouped, moments_by, parts_by
-from vedette.lake.inserting import execute_many
+from vedette.lake.inserting import insert_rows, matching
 from vedette.lake.tables import Tables
 
 
-class Series(NamedTuple):
-    """One measure of one version under one plan revision."""
+class RollupKey(NamedTuple):
+    """One version under one plan revision in a minute, an hour or a day."""
 
     domain: str
+    step: int
+    begins: int
     plan_revision: int
     version: str
-    measure: str
+
+
+Sums = dict[str, tuple[float, float, float]]
+"""By measure: n, mean and centred second moment."""
+
+_encode = msgpack.Encoder().encode
+_decode = msgpack.Decoder(Sums).decode
+
+STEPS = (1, 60, 1440)
+"""Minutes in a minute, an hour and a day."""
 
 
 class Deltas:
     """What a batch adds to the tables of sums: some measures of its outcomes, where and when they happened."""
 
-    __slots__ = ("_cells", "_exposed", "_minutes")
+    __slots__ = ("_cells", "_exposed", "_rollups")
 
     def __init__(self, columns: Columns, measures: Measures) -> None:
         self._cells: dict[CellKey, bytes] = {}
         self._exposed: dict[ExposureKey, bytes] = {}
-        self._minutes: list[tuple[Series, int, float, float, float]] = []
+        self._rollups: dict[RollupKey, Sums] = {}
         if len(columns):
             self._add_versions(columns, measures)
+            self._add_rollups(columns, measures)
             self._add_arms(columns, measures)
 
     def merge_into(self, tables: Tables, connection: Connection) -> None:
@@ -49,11 +61,11 @@ class Deltas:
         if self._cells:
             _add_parts(tables.cells, connection, self._cells)
             _add_parts(tables.exposure_cells, connection, self._exposed)
-            _merge_minutes(tables, connection, self._minutes)
+            _merge_rollups(tables, connection, self._rollups)
 
     def _add_versions(self, columns: Columns, measures: Measures) -> None:
         domain, assigned, revision = columns.texts["domain"], columns.texts["assigned"], columns.plan_revision
-        hour, minute = columns.at // HOUR, columns.at // MINUTE
+        hour = columns.at // HOUR
         group, first = grouped(domain.codes, revision, assigned.codes, hour)
         keys = [
             CellKey(domain.values[domain.codes[row]], int(revision[row]), assigned.values[assigned.codes[row]], its)
@@ -61,19 +73,25 @@ class Deltas:
         ]
         parts = parts_by(len(keys), group, np.arange(len(columns)), columns.bucket, measures)
         self._cells = dict(zip(keys, parts, strict=True))
-        for name, (rows, values) in measures.items():
-            minutes, sums = moments_by(group[rows] * 60 + minute[rows] % 60, values)
-            for place, (n, mean, centred) in zip(minutes.tolist(), sums.tolist(), strict=True):
-                cell = keys[place // 60]
-                self._minutes.append(
-                    (
-                        Series(cell.domain, cell.plan_revision, cell.version, name),
-                        cell.hour * 60 + place % 60,
-                        n,
-                        mean,
-                        centred,
-                    )
+
+    def _add_rollups(self, columns: Columns, measures: Measures) -> None:
+        domain, assigned, revision = columns.texts["domain"], columns.texts["assigned"], columns.plan_revision
+        for step in STEPS:
+            begins = columns.at // (step * MINUTE)
+            group, first = grouped(domain.codes, revision, assigned.codes, begins)
+            keys = [
+                RollupKey(domain.values[its_domain], step, its_begin * step, its_revision, assigned.values[version])
+                for its_domain, its_begin, its_revision, version in zip(
+                    *(column[first].tolist() for column in (domain.codes, begins, revision, assigned.codes)),
+                    strict=True,
                 )
+            ]
+            sums: list[Sums] = [{} for _ in keys]
+            for name, (rows, values) in measures.items():
+                places, moments = moments_by(group[rows], values)
+                for place, (n, mean, centred) in zip(places.tolist(), moments.tolist(), strict=True):
+                    sums[place][name] = n, mean, centred
+            self._rollups.update(zip(keys, sums, strict=True))
 
     def _add_arms(self, columns: Columns, measures: Measures) -> None:
         texts, codes = columns.texts["exposures"]
@@ -111,19 +129,6 @@ def counted(columns: Columns) -> dict[str, tuple[Rows, np.ndarray[tuple[int], np
     return every | {name: measured for name, measured in kept.items() if measured[0].size}
 
 
-def joined(one: Measures, other: Measures) -> dict[str, tuple[Rows, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
-    """Give the measures of both, of which no row has the same one twice."""
-    found = dict(one)
-    for name, (rows, values) in other.items():
-        if name in found:
-            all_rows = np.concatenate((found[name][0], rows))
-            order = np.argsort(all_rows)
-            found[name] = all_rows[order], np.concatenate((found[name][1], values))[order]
-        else:
-            found[name] = rows, values
-    return found
-
-
 Key = TypeVar("Key", CellKey, ExposureKey)
 
 
@@ -141,7 +146,8 @@ def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes])
             [column == value for column, value in zip(columns, values, strict=True)],
             values._asdict(),
         )
-    connection.execute(table.insert(), [{**key._asdict(), "sums": part} for key, part in parts.items()])
+    names = [*(column.name for column in columns), "sums"]
+    insert_rows(connection, table, [(*tuple(key), part) for key, part in parts.items()], names=names)
 
 
 def merge_parts(
@@ -156,42 +162,27 @@ def merge_parts(
     connection.execute(table.insert(), {**key, "sums": merged(parts)})
 
 
-def _merge_minutes(
-    tables: Tables, connection: Connection, minutes: Iterable[tuple[Series, int, float, float, float]]
-) -> None:
-    sums = list(minutes)
-    ids = _series_ids(tables, connection, {row[0] for row in sums})
-    rows = sorted((ids[series], *row) for series, *row in sums)
-    execute_many(connection, _adding(connection.dialect, tables.minute_sums), rows)
+def sums_of(stored: bytes) -> Sums:
+    """Read the sums of a row."""
+    return _decode(stored)
 
 
-def _series_ids(tables: Tables, connection: Connection, wanted: set[Series]) -> dict[Series, int]:
-    """Ids of series, making those that are new."""
-    series = tables.series
-    query = series.select().where(
-        series.c.domain.in_({key.domain for key in wanted}),
-        series.c.plan_revision.in_({key.plan_revision for key in wanted}),
-    )
-
-    def known() -> dict[Series, int]:
-        return {Series(*key): series_id for series_id, *key in connection.execute(query)}
-
-    found = known()
-    if missing := sorted(wanted - found.keys()):
-        connection.execute(series.insert(), [key._asdict() for key in missing])
-        found = known()
-    return found
+def add_sums(to: Sums, other: Sums) -> None:
+    """Add sums to others."""
+    for name, (n, mean, centred) in other.items():
+        old_n, old_mean, old_centred = to.get(name) or (0.0, 0.0, 0.0)
+        share, shift = n / (old_n + n), mean - old_mean
+        to[name] = old_n + n, old_mean + shift * share, old_centred + centred + shift * shift * old_n * share
 
 
-def _adding(dialect: Dialect, table: Table) -> str:
-    """Write the statement that adds one row of sums to those in a table."""
-    statement = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
-    old, new = table.c, statement.excluded
-    shift, share = new.mean - old.mean, new.n / (old.n + new.n)
-    sums = {
-        "n": old.n + new.n,
-        "mean": old.mean + shift * share,
-        "centred": old.centred + new.centred + shift * shift * old.n * share,
-    }
-    keys = [column.name for column in table.primary_key]
-    return str(statement.on_conflict_do_update(index_elements=keys, set_=sums).compile(dialect=dialect))
+def rollup_row(key: RollupKey, sums: Sums) -> tuple[object, ...]:
+    """Lay a roll-up out in the order of its table's columns."""
+    return (*key, sums[REQUESTS][0] if REQUESTS in sums else 0.0, _encode(sums))
+
+
+def _merge_rollups(tables: Tables, connection: Connection, rollups: dict[RollupKey, Sums]) -> None:
+    """Add sums to the rows that are there; there is one writer, so nobody changes them in between."""
+    for domain, step, begins, revision, version, _, stored in matching(connection, tables.rollups, list(rollups)):
+        add_sums(rollups[RollupKey(domain, step, begins, revision, version)], _decode(stored))
+    rows = [rollup_row(key, sums) for key, sums in sorted(rollups.items(), key=itemgetter(0))]
+    insert_rows(connection, tables.rollups, rows, replace=True)

@@ -8,7 +8,7 @@ Ids should be UUIDs of version 7, as gateways make them: they come in the order 
 the last one; random ids cost some seven times as much. A UUID is kept in 17 bytes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection, delete, select
@@ -52,20 +52,32 @@ def forget(connection: Connection, tables: Tables, outcome_ids: Iterable[str]) -
         connection.execute(delete(tables.seen).where(tables.seen.c.id.in_(keys)))
 
 
-def put(connection: Connection, tables: Tables, columns: Columns) -> None:
-    """Spool outcomes that were not seen before, and note that they were."""
-    row = {**_row(columns), "columns": columns.encoded()}
-    number = connection.scalar(tables.spool.insert().returning(tables.spool.c.number), row)
-    insert_rows(connection, tables.seen, sorted((key_of(outcome_id), number) for outcome_id in columns.ids))
+def put(connection: Connection, tables: Tables, columns: Columns) -> int:
+    """Spool outcomes that were not seen before, and note that they were; gives their number."""
+    number, _ = note(connection, tables, columns.ids)
+    fill(connection, tables, number, columns)
+    return number
 
 
-def replace(connection: Connection, tables: Tables, number: int, columns: Columns | None) -> None:
-    """Put other columns in the place of a batch; None for nothing."""
+def note(connection: Connection, tables: Tables, outcome_ids: Sequence[str]) -> tuple[int, set[str]]:
+    """Give a batch its number, note the ids that were not seen before, and give those that were."""
+    empty = {"outcomes": 0, "first": 0, "last": 0, "columns": b""}
+    number: int = connection.execute(tables.spool.insert().returning(tables.spool.c.number), empty).scalar_one()
+    rows = [(key, number) for key in sorted(map(key_of, outcome_ids))]
+    if insert_rows(connection, tables.seen, rows, ignore=True) == len(rows):
+        return number, set()
+    known = seen(connection, tables, outcome_ids)
+    return number, {outcome_id for outcome_id, its_number in known.items() if its_number != number}
+
+
+def fill(connection: Connection, tables: Tables, number: int, columns: Columns | None) -> None:
+    """Put columns in the place of a batch; None for nothing."""
     here = tables.spool.c.number == number
     if columns is None or not len(columns):
         connection.execute(delete(tables.spool).where(here))
     else:
-        connection.execute(tables.spool.update().where(here).values({**_row(columns), "columns": columns.encoded()}))
+        row = {"outcomes": len(columns), "first": int(columns.at.min()), "last": int(columns.at.max())}
+        connection.execute(tables.spool.update().where(here).values(row | {"columns": columns.encoded()}))
 
 
 def spooled(connection: Connection, tables: Tables, numbers: Collection[int]) -> dict[int, Columns]:
@@ -86,10 +98,6 @@ def amendments(connection: Connection, tables: Tables, outcome_ids: Iterable[str
         for outcome_id, measure, value in connection.execute(query):
             found.setdefault(outcome_id, {})[measure] = value
     return found
-
-
-def _row(columns: Columns) -> Mapping[str, int]:
-    return {"outcomes": len(columns), "first": int(columns.at.min()), "last": int(columns.at.max())}
 
 
 def _slices(items: list[T]) -> Iterable[list[T]]:

@@ -2,7 +2,7 @@
 
 Decisions read `cells`: sums by bucket and histogram, of a version under a plan revision in an hour (see `lake.cells`).
 Experiments read `exposure_cells`, the same sums of an arm of an experiment in an epoch of its split. Charts read
-`minute_sums`, plain figures by minute of a `series`: one measure of one version under one plan revision.
+`rollups`, plain figures of a version under a plan revision by minute, by hour and by day.
 
 Outcomes themselves come into the `spool`, a batch a row, and are moved to segments, files that `segments` lists; what
 is in neither is not there. `seen` holds the id of every outcome that is in either, and the number its batch was
@@ -23,9 +23,9 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
 )
 
 SCHEMA_VERSION = 3
@@ -48,8 +48,7 @@ class Tables:
     pending_feedback: Table
     cells: Table
     exposure_cells: Table
-    series: Table
-    minute_sums: Table
+    rollups: Table
 
     @classmethod
     def of(cls, schema: str | None) -> Self:
@@ -149,25 +148,16 @@ class Tables:
             ),
             cells=cells,
             exposure_cells=exposure_cells,
-            series=Table(
-                "series",
+            rollups=Table(
+                "rollups",
                 metadata,
-                Column("id", _SERIAL, Identity(), primary_key=True),
-                Column("domain", Text, nullable=False),
-                Column("plan_revision", Integer, nullable=False),
-                Column("version", Text, nullable=False),
-                Column("measure", Text, nullable=False),
-                UniqueConstraint("domain", "plan_revision", "version", "measure"),
-                sqlite_autoincrement=True,  # an id is never given twice
-            ),
-            minute_sums=Table(
-                "minute_sums",
-                metadata,
-                Column("series", BigInteger, primary_key=True, autoincrement=False),
-                Column("minute", Integer, primary_key=True, autoincrement=False),
-                Column("n", Double, nullable=False),
-                Column("mean", Double, nullable=False),
-                Column("centred", Double, nullable=False),  # sum of squared deviations from the mean
+                Column("domain", Text, primary_key=True),
+                Column("step", SmallInteger, primary_key=True, autoincrement=False),  # minutes: 1, 60 or 1440
+                Column("begins", Integer, primary_key=True, autoincrement=False),  # minutes since 1970
+                Column("plan_revision", Integer, primary_key=True, autoincrement=False),
+                Column("version", Text, primary_key=True),
+                Column("requests", Double, nullable=False),
+                Column("sums", LargeBinary, nullable=False),  # see `lake.rollups`
                 sqlite_with_rowid=False,
             ),
         )
