@@ -1,17 +1,25 @@
 """Write the reference pages that are drawn from the code: `python -m scripts.reference` (tests compare them)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from vedette.api.app import create_app
 from vedette.control.plane import open_plane
 from vedette.evidence.metric import BUILT_IN
+from vedette.experiments.machine import TRANSITIONS as EXPERIMENT_TRANSITIONS
+from vedette.experiments.verdict import STATUSES
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.settings import GatewaySettings
 from vedette.kernel.decision import REASONS
-from vedette.rollouts.machine import ACTIVE, TRANSITIONS
+from vedette.rollouts.machine import ACTIVE
+from vedette.rollouts.machine import TRANSITIONS as ROLLOUT_TRANSITIONS
+from vedette.stats.cautions import CAUTIONS
+
+_State = TypeVar("_State", bound=str)
+_Happening = TypeVar("_Happening", bound=str)
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -25,17 +33,55 @@ def reasons() -> str:
     )
 
 
+def cautions() -> str:
+    """Render every caution of a statistical result and what to do about it."""
+    rows = "\n".join(f"| `{code}` | {meaning} |" for code, meaning in sorted(CAUTIONS.items()))
+    return (
+        "# Cautions\n\nA number that is undefined is empty (`None`, `null`), never 0, 0.5 or 1 in its place, and a "
+        "caution says why. Cautions also stand where a number is to be read with care. "
+        "[How experiments are judged](../explanation/experiments.md).\n\n"
+        f"| caution | what it means, what to do |\n|---|---|\n{rows}\n"
+    )
+
+
 def states() -> str:
     """Draw the life of a rollout from its transition table."""
-    arrows = "\n".join(f"    {phase} --> {follows}: {event}" for (phase, event), follows in TRANSITIONS.items())
-    rows = "\n".join(f"| `{phase}` | `{event}` | `{follows}` |" for (phase, event), follows in TRANSITIONS.items())
     active = ", ".join(f"`{phase}`" for phase in sorted(ACTIVE))
     return (
         "# The life of a rollout\n\nDrawn from the table in `vedette.rollouts.machine`. An event that is not in it is "
         f"refused, and the rollout is as before. While a rollout is {active} it holds its domain.\n\n"
-        f"```mermaid\nstateDiagram-v2\n    [*] --> pending\n{arrows}\n```\n\n"
+        f"{_life(ROLLOUT_TRANSITIONS, 'pending')}"
+    )
+
+
+def experiment_states() -> str:
+    """Draw the life of an experiment from its transition table."""
+    return f"# The life of an experiment\n\n{_EXPERIMENT}\n\n{_life(EXPERIMENT_TRANSITIONS, 'draft')}"
+
+
+_EXPERIMENT = """Drawn from the table in `vedette.experiments.machine`. An event that is not in it is refused, and the
+experiment is as before. Nothing runs twice: evidence of two lives of one experiment would not be comparable."""
+
+
+def _life(transitions: Mapping[tuple[_State, _Happening], _State], first: str) -> str:
+    """Draw a transition table as a diagram and as a table."""
+    arrows = "\n".join(f"    {phase} --> {follows}: {event}" for (phase, event), follows in transitions.items())
+    rows = "\n".join(f"| `{phase}` | `{event}` | `{follows}` |" for (phase, event), follows in transitions.items())
+    return (
+        f"```mermaid\nstateDiagram-v2\n    [*] --> {first}\n{arrows}\n```\n\n"
         f"| in | event | becomes |\n|---|---|---|\n{rows}\n"
     )
+
+
+def verdicts() -> str:
+    """Render every verdict of an experiment and its meaning."""
+    rows = "\n".join(f"| `{status}` | {meaning} |" for status, meaning in STATUSES.items())
+    return f"# Verdicts\n\n{_VERDICTS}\n\n| verdict | meaning |\n|---|---|\n{rows}\n"
+
+
+_VERDICTS = """What an experiment says, in a word: `verdict.status` of its results and of every look. A broken guardrail
+is reported whatever else is known; a broken split comes next, and then whether there is enough to judge. `winner`,
+`tied` and `stop_futility` are final."""
 
 
 def metrics() -> str:
@@ -80,7 +126,10 @@ _API = """It describes itself, bodies and errors included, at `/api/v1/openapi.j
 
 PAGES: dict[str, Callable[[], str]] = {
     "reasons.md": reasons,
+    "cautions.md": cautions,
     "rollout-states.md": states,
+    "experiment-states.md": experiment_states,
+    "verdicts.md": verdicts,
     "metrics.md": metrics,
     "gateway-settings.md": gateway_settings,
     "api.md": api,

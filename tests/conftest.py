@@ -9,11 +9,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests import postgres
 
 from vedette.store.engine import Store
 
 _numbers = itertools.count()
+
+settings.register_profile("untimed", deadline=None)  # no test asserts a time: machines are shared
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

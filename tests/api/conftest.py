@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from starlette.testclient import TestClient
+from tests.api.trials import WORDS, create, do
 
 from vedette.api.app import create_app
 from vedette.api.events import StreamLimits
@@ -11,9 +12,6 @@ from vedette.catalog.backend import OpenAIBackend
 from vedette.catalog.domain import DomainSpec
 from vedette.catalog.version import VersionSpec
 from vedette.control.plane import ControlPlane, open_plane
-
-ACTOR = {"X-Vedette-Actor": "ann"}
-"""Who acts in these tests."""
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +54,16 @@ def furnished(plane):
     """The plane with the domain ``support``: v1 is stable, v2 is registered."""
     furnish(plane)
     return plane
+
+
+@pytest.fixture
+def drafted(client, furnished):  # noqa: ARG001 - it has to be there first
+    """An experiment of v1 against v2, drafted over HTTP."""
+    return create(client, coverage="40%", reserve=60)
+
+
+@pytest.fixture
+def running(client, drafted):  # noqa: ARG001 - it has to be there first
+    """The same, with three arms, running."""
+    create(client, "trio", variants=["v1", "v2", WORDS], dimensions=["x-plan"])
+    return do(client, "start", name="trio")

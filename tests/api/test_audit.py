@@ -4,7 +4,7 @@ import json
 
 import pytest
 from sqlalchemy import text
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 from vedette.kernel.documents import dump
 

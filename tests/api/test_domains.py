@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 from vedette.kernel.documents import dump
 

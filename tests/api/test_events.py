@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 import uvicorn
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 from vedette.api.app import create_app
 from vedette.api.events import StreamLimits, event

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 from vedette.control.plane import ControlPlane, open_plane
 

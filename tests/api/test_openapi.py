@@ -40,10 +40,16 @@ def refused_by_a_rule(_, response, case):
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    """The API over a plane with a domain, two versions and a rollout."""
+    """The API over a plane with a domain, two versions, a rollout, and experiments in every way of being."""
     with open_plane(tmp_path_factory.mktemp("plane")) as plane:
         furnish(plane)
         plane.canary.deploy_with_rollout("support", "v2", actor="ann")
+        for name in ("draft", "running"):
+            plane.experiments.create_test("support", ["v1", "v2"], metrics=["errors"], name=name, actor="ann")
+        plane.experiments.start("running", actor="ann")
+        plane.experiments.create_test(
+            "support", ["a", "b"], metrics=["errors"], offline=True, name="judged", actor="ann"
+        )
         yield create_app(plane, stream_limits=StreamLimits(lifetime=0.0, poll=0.01))
 
 
@@ -88,7 +94,7 @@ def test_every_operation_is_described(app):
 
 def test_what_changes_things_names_its_actor(app):
     """Every operation that leaves an audit entry requires the header that says who asks."""
-    free = {"plan_rollout", "replay_rollout", "record_outcomes", "judge_outcome", "judge_outcomes"}
+    free = {"plan_rollout", "replay_rollout", "plan_experiment", "record_outcomes", "judge_outcome", "judge_outcomes"}
     for ways in app.openapi()["paths"].values():
         for method, operation in ways.items():
             headers = {it["name"]: it["required"] for it in operation.get("parameters", ()) if it["in"] == "header"}

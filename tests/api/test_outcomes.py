@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 ADDRESS = "/api/v1/outcomes"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 from vedette.catalog.domain import DomainSpec
 

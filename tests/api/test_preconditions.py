@@ -1,7 +1,7 @@
 """ETag, If-None-Match and If-Match."""
 
 import pytest
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 from vedette.api.problems import KINDS, MEDIA_TYPE, TYPES
 from vedette.kernel.errors import (

@@ -1,7 +1,7 @@
 """Rollouts over HTTP: start, steer, understand."""
 
 import pytest
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 from vedette.kernel.documents import dump
 

@@ -1,7 +1,7 @@
 """Traffic over HTTP: plans, and which version a unit sees."""
 
 import pytest
-from tests.api.conftest import ACTOR
+from tests.api.people import ACTOR
 
 from vedette.kernel.documents import dump
 

@@ -23,7 +23,11 @@ ASKED = """serve apply doctor demo completion
 domain create|domain list|domain get|domain update|domain archive|domain restore|domain delete|domain revisions
 domain history|version register|version list|version get|version install|version serving|rollout plan|rollout start
 rollout list|rollout get|rollout watch|rollout pause|rollout resume|rollout promote|rollout abort|rollout retry
-rollout undo|rollout set-weight|rollout explain|rollout replay|rollout analytics|audit list|audit verify
+rollout undo|rollout set-weight|rollout explain|rollout replay|rollout analytics|stats compare|stats pairs|stats srm
+stats power|audit list|audit verify
+experiment plan|experiment create|experiment start|experiment ramp|experiment watch|experiment results|experiment looks
+experiment stop-arm|experiment stop|experiment decide|experiment promote|experiment archive|experiment explain
+experiment breakdown|experiment interactions|experiment scores|experiment list|experiment show
 audit export|audit head"""
 
 
@@ -74,8 +78,11 @@ def complete(stage: Stage, *words: str) -> list[str]:
 
 
 def test_names_that_exist_are_completed(stage):
-    """Domains, versions of the domain before, and rollouts are completed; what cannot be read completes nothing."""
+    """Domains, their versions, rollouts and experiments are completed; what cannot be read completes nothing."""
     stage.rolling()
+    pair = ("--variant", "base", "--variant", "v2", "--metric", "errors")
+    stage.run("experiment", "create", "payments", "--name", "tone", *pair)
+    assert complete(stage, "experiment", "show", "") == ["tone"]
     assert complete(stage, "domain", "get", "p") == ["payments"]
     assert complete(stage, "version", "get", "payments", "v") == ["v1", "v2"]
     assert complete(stage, "rollout", "get", "") == ["payments-v2"]
@@ -99,6 +106,6 @@ def test_a_shell_that_completes_gets_names(here):
 
 def test_groups_without_a_verb_teach(here):
     """A group alone shows its help and ends with 2."""
-    for group in ("domain", "version", "rollout", "audit"):
+    for group in ("domain", "version", "rollout", "experiment", "audit"):
         assert "Commands:" in here.run(group, code=2).stdout
     assert isinstance(cli.commands["domain"], click.Group)

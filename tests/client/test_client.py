@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.cli.server import Server
+from tests.client.conftest import BACKEND
 
 import vedette
-from vedette.catalog.backend import LocalBackend, OpenAIBackend
+from vedette.catalog.backend import LocalBackend
 from vedette.catalog.domain import DomainSpec
 from vedette.catalog.lifecycle import DomainState
 from vedette.catalog.version import VersionSpec
@@ -34,32 +34,7 @@ from vedette.kernel.errors import (
 )
 from vedette.rollouts.spec import RolloutSpec, Step
 
-BACKEND = OpenAIBackend(url="http://127.0.0.1:9/v1", model="m")
-SERVICES = ("domains", "versions", "canary", "governance", "lake", "traffic")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A data folder with the domain ``payments``: ``v1`` serves, ``v2`` is registered."""
-    with open_plane(tmp_path / "data") as plane:
-        plane.domains.create("payments", DomainSpec(title="Payments"), actor="ada")
-        for name in ("v1", "v2"):
-            plane.versions.register("payments", name, VersionSpec(backend=BACKEND), actor="ada")
-        plane.versions.install("payments", "v1", actor="ada")
-    return tmp_path / "data"
-
-
-@pytest.fixture(scope="module")
-def _server(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def both(folder, _server):
-    """A plane on the folder, and a client of a server on the same folder."""
-    with _server.over(folder) as url, open_plane(folder) as plane, Client(url, actor="ada") as client:
-        yield plane, client
+SERVICES = ("domains", "versions", "canary", "experiments", "governance", "lake", "traffic")
 
 
 def outcome(number: int, plan: int, version: str, *, failed: bool = False) -> Outcome:

@@ -1,5 +1,6 @@
 """A small world for tests of the control plane: clocks that stand still, one gateway, and traffic as one likes it."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
@@ -10,6 +11,7 @@ from vedette.control.instruments import Instruments
 from vedette.control.plane import ControlPlane, open_plane
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.kernel.documents import load
+from vedette.kernel.ids import milliseconds_of, uuid7
 from vedette.rollouts.machine import Phase, RolloutStatus
 from vedette.store import tables
 from vedette.store.rollouts import StoredRollout
@@ -21,11 +23,12 @@ STEPS = [{"weight": 10, "bake": 20}, {"weight": 50, "bake": 20}, {"weight": 100,
 
 
 class Clock(Instruments):
-    """Clocks that move only when told."""
+    """Clocks that move only when told, and dice that fall the same in every run."""
 
     def __init__(self) -> None:
         self.calendar = NOON
         self.seconds = 0.0
+        self._made = 0
 
     def now(self) -> datetime:
         """Give the calendar time."""
@@ -34,6 +37,13 @@ class Clock(Instruments):
     def monotonic(self) -> float:
         """Give the seconds that only grow."""
         return self.seconds
+
+    def new_id(self, after: str = "") -> str:
+        """Give the next id: who is in which arm follows from it, so it is the same in every run."""
+        self._made += 1
+        earliest = milliseconds_of(after) + 1 if after else 0
+        entropy = hashlib.sha256(self._made.to_bytes(8)).digest()[:10]
+        return uuid7(max(earliest, int(self.calendar.timestamp() * 1000)), entropy)
 
 
 class World:

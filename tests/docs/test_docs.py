@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_commands_of_readme_and_guides_run(tmp_path):
     environment = {**os.environ, "VEDETTE_ACTOR": "ada", "VEDETTE_DATA": str(tmp_path / "data")}
     for command in commands:
         done = subprocess.run(
-            [sys.executable, "-m", *command.split()],
+            [sys.executable, "-m", *shlex.split(command)],
             cwd=tmp_path,
             env=environment,
             capture_output=True,

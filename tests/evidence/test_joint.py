@@ -63,7 +63,7 @@ def test_columns_can_be_selected():
 
 def test_missing_values_are_refused_dropped_or_zero():
     """A missing value is never counted silently: it is refused, or its row is left out, or it is 0, as asked."""
-    columns = {"x": [1.0, None, 3.0], "y": [1.0, 2.0, 3.0]}
+    columns: dict[str, list[float | None]] = {"x": [1.0, None, 3.0], "y": [1.0, 2.0, 3.0]}
     with pytest.raises(InvalidInput, match="lacks 1 of 3"):
         joint_moments(columns)
     assert joint_moments(columns, missing="drop").n == 2

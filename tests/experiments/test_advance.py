@@ -15,7 +15,7 @@ from vedette.kernel.decision import Action
 from vedette.kernel.errors import Refused
 from vedette.kernel.records import evolve
 
-EQUAL = {"base": {}, "brief": {}, "long": {}}
+EQUAL: dict[str, dict[str, float]] = {"base": {}, "brief": {}, "long": {}}
 
 
 def _step(asked, seen, status=None, now=NOW):

@@ -7,7 +7,7 @@ import pytest
 
 from vedette.experiments.analyzer import StatisticalAnalyzer
 from vedette.kernel.errors import InvalidInput
-from vedette.stats.results import Caution
+from vedette.stats.cautions import Caution
 
 
 def _answer(a, b, **more):

@@ -20,7 +20,8 @@ from vedette.experiments.bandit import (
 )
 from vedette.kernel.errors import InvalidInput
 from vedette.routing.layers import PLACES, ArmSlice, slices_of
-from vedette.stats.sequential import MeanEstimate, Side, Unknown, compare, critical_value
+from vedette.stats.cautions import Caution
+from vedette.stats.sequential import MeanEstimate, Side, compare, critical_value
 
 FLOOR, CAP = 40_000, 80_000
 MEANS = st.builds(
@@ -288,10 +289,10 @@ def test_what_was_not_observed_is_unknown():
     for pair in (apart, once):
         got = compare(pair.treatment, pair.control, n=pair.n, alpha=0.05)
         assert got.low is None
-        assert got.warnings == (Unknown.TOO_FEW,)
+        assert got.warnings == (Caution.TOO_FEW,)
     constant = {"a": Moments(50.0, 1.0, 0.0), "b": Moments(50.0, 1.0, 0.0)}
     flat = adaptive_pair([constant], "b", "a")
-    assert compare(flat.treatment, flat.control, n=flat.n, alpha=0.05).warnings == (Unknown.NO_VARIANCE,)
+    assert compare(flat.treatment, flat.control, n=flat.n, alpha=0.05).warnings == (Caution.NO_VARIANCE,)
 
 
 def watch(seed, *, effect, drift, runs=400, size=200):

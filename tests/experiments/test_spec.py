@@ -55,7 +55,9 @@ def test_metrics_are_those_the_domain_declares():
     assert isinstance(quantile, Quantile)
     assert (quantile.column, quantile.quantile) == ("latency_ms", 0.95)
     cost = Metric(name="cost", kind=MetricKind.RATIO, measure="cents", denominator="tokens_out")
-    assert MetricUse(metric="cost").measured(cost).denominator == "tokens_out"
+    ratio = MetricUse(metric="cost").measured(cost)
+    assert isinstance(ratio, Ratio)
+    assert ratio.denominator == "tokens_out"
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from vedette.evidence.arms import ArmSums
 from vedette.evidence.experiment import ExperimentEvidence
 from vedette.evidence.metric import Metric, MetricKind
 from vedette.evidence.summary import moments_by_bucket
+from vedette.experiments.advance import advance
 from vedette.experiments.machine import Epoch
 from vedette.experiments.metrics import MetricUse
 from vedette.experiments.traffic import check_split, observe
 from vedette.kernel.records import evolve
+from vedette.stats.cautions import Caution
 from vedette.stats.contrasts import SequenceRule, contrasts
-from vedette.stats.results import Caution
 
 
 def _seen(asked, found, arms=("base", "brief", "long"), epochs=None):
@@ -166,3 +167,13 @@ def test_ratios_of_two_measures_and_covariates_work_on_traffic():
     seen = observe(metrics, ExperimentEvidence(epochs={1: cells}), running(asked).epochs, ("base", "brief"))
     assert seen.found.mean[0, 0] == pytest.approx(10 / 51, rel=0.02)
     assert seen.found.variance[2, 0] < seen.found.variance[1, 0] / 3
+
+
+def test_an_arm_that_fails_every_time_is_judged_although_it_does_not_vary():
+    """No error at all against nothing but errors is the clearest harm there is, not a metric without variance."""
+    asked = spec(arms=("base", "brief"))
+    found = evidence(base={"error": 0.0, "requests": 300}, brief={"error": 1.0, "requests": 300})
+    step = advance(asked, running(asked), measured(asked), found, NOW)
+    assert [stopped.arm for stopped in step.status.stopped_arms] == ["brief"]
+    calm = evidence(base={"error": 0.0, "requests": 300}, brief={"error": 0.0, "requests": 300})
+    assert advance(asked, running(asked), measured(asked), calm, NOW).status.stopped_arms == ()

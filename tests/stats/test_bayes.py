@@ -22,7 +22,8 @@ from vedette.stats.bayes import (
     normal_means,
 )
 from vedette.stats.best_arm import normal_best
-from vedette.stats.sequential import MeanEstimate, Unknown
+from vedette.stats.cautions import Caution
+from vedette.stats.sequential import MeanEstimate
 
 # growthbook/growthbook@8f1db44 packages/stats/tests/bayesian/test_tests.py: n, sum and sum of squares of two arms.
 CONTROL = MeanEstimate.of(Moments(10.0, 10.0, 1002.25 - 100.0**2 / 10))
@@ -96,11 +97,11 @@ def test_covariance_of_the_means_counts():
 @pytest.mark.parametrize(
     ("treatment", "control", "scale", "warning"),
     [
-        (MeanEstimate.of(EMPTY), CONTROL, Scale.ABSOLUTE, Unknown.TOO_FEW),
-        (MeanEstimate(1.0, math.nan, 1.0), CONTROL, Scale.ABSOLUTE, Unknown.TOO_FEW),
-        (MeanEstimate(1.0, 0.0, 5.0), MeanEstimate(1.0, 0.0, 5.0), Scale.ABSOLUTE, Unknown.NO_VARIANCE),
-        (TREATMENT, MeanEstimate(0.0, 0.025, 10.0), Scale.RELATIVE, Unknown.UNBOUNDED),
-        (TREATMENT, MeanEstimate(0.2, 0.025, 10.0), Scale.RELATIVE, Unknown.UNBOUNDED),
+        (MeanEstimate.of(EMPTY), CONTROL, Scale.ABSOLUTE, Caution.TOO_FEW),
+        (MeanEstimate(1.0, math.nan, 1.0), CONTROL, Scale.ABSOLUTE, Caution.TOO_FEW),
+        (MeanEstimate(1.0, 0.0, 5.0), MeanEstimate(1.0, 0.0, 5.0), Scale.ABSOLUTE, Caution.NO_VARIANCE),
+        (TREATMENT, MeanEstimate(0.0, 0.025, 10.0), Scale.RELATIVE, Caution.UNBOUNDED),
+        (TREATMENT, MeanEstimate(0.2, 0.025, 10.0), Scale.RELATIVE, Caution.UNBOUNDED),
     ],
 )
 def test_what_is_unknown_is_none(treatment, control, scale, warning):
@@ -228,13 +229,13 @@ def test_a_control_that_may_be_zero_has_no_relative_lifts():
     got = said(normal_means)([MeanEstimate(0.01, 0.04, 50), MeanEstimate(1.5, 0.09, 50)], control=0)
     assert got.arms[1].lift.absolute == pytest.approx(1.49)
     assert got.arms[1].lift.relative is None
-    assert got.warnings == (Unknown.UNBOUNDED,)
+    assert got.warnings == (Caution.UNBOUNDED,)
 
 
 def test_an_arm_without_spread_leaves_best_unknown():
     """No figure is made up for arms of which one has too few values or none that differ."""
     got = said(normal_means)([CONTROL, MeanEstimate(3.0, 0.0, 20), MeanEstimate.of(EMPTY)])
-    assert got.warnings == (Unknown.NO_VARIANCE, Unknown.TOO_FEW)
+    assert got.warnings == (Caution.NO_VARIANCE, Caution.TOO_FEW)
     assert [arm.mean for arm in got.arms] == [10.0, 3.0, None]
     assert all(arm.p_best is arm.expected_loss is None for arm in got.arms)
 

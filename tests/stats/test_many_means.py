@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.largest import all_pairs_of
 from vedette.stats.many_means import (
     Means,
@@ -20,7 +21,7 @@ from vedette.stats.many_means import (
     step_down_dunnett,
     tukey,
 )
-from vedette.stats.sequential import Side, Unknown
+from vedette.stats.sequential import Side
 
 # R datasets::PlantGrowth.
 CTRL = [4.17, 5.58, 5.18, 6.11, 4.50, 4.61, 5.17, 4.53, 5.33, 5.14]
@@ -219,7 +220,7 @@ def test_unknown_arms_are_no_part_of_the_family():
         dunnett(Means.separate(*(np.asarray(values)[places] for values in (n, mean, variance))))
         for places in ([0, 1, 2, 3, 4], [0, 2, 4])
     )
-    assert got.warnings == (Unknown.TOO_FEW, None, Unknown.TOO_FEW, None)
+    assert got.warnings == (Caution.TOO_FEW, None, Caution.TOO_FEW, None)
     assert got.p_value[[1, 3]] == pytest.approx(alone.p_value, rel=1e-12)
     assert all(
         np.isnan(values[[0, 2]]).all() for values in (got.p_value, got.statistic, got.low, got.high, got.critical)
@@ -238,14 +239,14 @@ def test_an_unknown_arm_spoils_only_its_own_pairs():
     covariance = np.eye(3) + 0.2
     covariance[2] = covariance[:, 2] = np.nan
     got = compare_pairs([1.0, 2.0, np.nan], covariance, [(1, 0), (2, 0)])
-    assert got.warnings == (None, Unknown.TOO_FEW)
+    assert got.warnings == (None, Caution.TOO_FEW)
     assert float(got.critical[0]) == pytest.approx(1.959964, abs=1e-6)
 
 
 def test_no_variance_anywhere_gives_no_verdict():
     """Arms that do not vary at all give NaN and NO_VARIANCE: neither p = 0 nor p = 1."""
     for got in (tukey([9, 9], [1.0, 2.0], [0.0, 0.0]), dunnett(Means.of([1.0, 2.0], [0.0, 0.0]))):
-        assert got.warnings == (Unknown.NO_VARIANCE,)
+        assert got.warnings == (Caution.NO_VARIANCE,)
         assert np.isnan(got.p_value).all()
         assert np.isnan(got.low).all()
 

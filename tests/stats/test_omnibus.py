@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.omnibus import alexander_govern, anova, kruskal_wallis, wald, welch_anova
-from vedette.stats.sequential import Unknown
 
 # R datasets::PlantGrowth.
 CTRL = [4.17, 5.58, 5.18, 6.11, 4.50, 4.61, 5.17, 4.53, 5.33, 5.14]
@@ -125,8 +125,8 @@ def test_undefined_is_none_with_its_reason(test):
     """An empty arm is too few; arms that do not vary have no variance: never p = 1, 0 or NaN."""
     empty = test([10, 0, 10], [1.0, np.nan, 2.0], [1.0, np.nan, 1.0])
     flat = test([10, 10, 10], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0])
-    assert (empty.statistic, empty.p_value, empty.warnings) == (None, None, (Unknown.TOO_FEW,))
-    assert (flat.statistic, flat.p_value, flat.warnings) == (None, None, (Unknown.NO_VARIANCE,))
+    assert (empty.statistic, empty.p_value, empty.warnings) == (None, None, (Caution.TOO_FEW,))
+    assert (flat.statistic, flat.p_value, flat.warnings) == (None, None, (Caution.NO_VARIANCE,))
 
 
 def test_anova_counts_an_arm_of_one_unit():
@@ -134,20 +134,20 @@ def test_anova_counts_an_arm_of_one_unit():
     n, mean, variance = moments((CTRL, TRT1))
     arms = ([1, *n], [6.5, *mean], [np.nan, *variance])
     assert anova(*arms).p_value == pytest.approx(stats.f_oneway([6.5], CTRL, TRT1).pvalue, rel=1e-12)
-    assert welch_anova(*arms).warnings == (Unknown.TOO_FEW,)
+    assert welch_anova(*arms).warnings == (Caution.TOO_FEW,)
 
 
 def test_wald_says_why_it_is_undefined():
     """A difference without variance, a missing number, and too few degrees of freedom are told apart."""
-    assert wald([1.0, 2.0, 3.0], np.ones((3, 3))).warnings == (Unknown.NO_VARIANCE,)
-    assert wald([1.0, np.nan], [1.0, 1.0]).warnings == (Unknown.TOO_FEW,)
-    assert wald([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], df=1, wishart=True).warnings == (Unknown.TOO_FEW,)
+    assert wald([1.0, 2.0, 3.0], np.ones((3, 3))).warnings == (Caution.NO_VARIANCE,)
+    assert wald([1.0, np.nan], [1.0, 1.0]).warnings == (Caution.TOO_FEW,)
+    assert wald([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], df=1, wishart=True).warnings == (Caution.TOO_FEW,)
 
 
 def test_kruskal_wallis_undefined():
     """No values in an arm, or one value everywhere, give no p-value."""
-    assert kruskal_wallis([[1.0], []]).warnings == (Unknown.TOO_FEW,)
-    assert kruskal_wallis([[1.0, 1.0], [1.0]]).warnings == (Unknown.NO_VARIANCE,)
+    assert kruskal_wallis([[1.0], []]).warnings == (Caution.TOO_FEW,)
+    assert kruskal_wallis([[1.0, 1.0], [1.0]]).warnings == (Caution.NO_VARIANCE,)
 
 
 def test_bad_input_says_what_is_wrong():

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr
-from scipy.stats import friedmanchisquare, ttest_rel
+from scipy.stats import friedmanchisquare, ttest_rel, wilcoxon
 
 from vedette.evidence.summary import moments
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.paired import (
-    Caveat,
     McNemar,
     cochran_q,
     friedman,
@@ -23,6 +23,7 @@ from vedette.stats.paired import (
     paired_t,
     paired_t_moments,
     paired_table,
+    signed_rank,
 )
 from vedette.stats.sequential import Side
 
@@ -32,6 +33,11 @@ SLEEP = (
 )
 APPROVAL = [[794, 150], [86, 570]]
 TABLES = st.lists(st.integers(0, 40), min_size=4, max_size=4).filter(lambda cells: cells[1] + cells[2] > 0)
+DEPRESSION = (
+    [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30],
+    [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29],
+)
+UNTIED = st.lists(st.integers(-10_000, 10_000), min_size=6, max_size=25, unique_by=abs).filter(lambda it: 0 not in it)
 
 
 def missed(found):
@@ -51,7 +57,7 @@ def test_approval_ratings(method, chi_square, p_value):
     found: Any = mcnemar(APPROVAL, method=method)
     assert found.statistic == pytest.approx(chi_square, rel=1e-8)
     assert found.p_value == pytest.approx(p_value, rel=1e-8)
-    assert (found.df, found.n, found.effect) == (1.0, 1600.0, pytest.approx(0.04))
+    assert (found.df, found.n, found.estimate) == (1.0, 1600.0, pytest.approx(0.04))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def test_exchanging_the_models_mirrors_everything(cells):
     both, won, lost, neither = cells
     there: Any = mcnemar([[both, won], [lost, neither]])
     back: Any = mcnemar([[both, lost], [won, neither]])
-    assert there.effect == pytest.approx(-back.effect)
+    assert there.estimate == pytest.approx(-back.estimate)
     assert (there.low, there.high) == (pytest.approx(-back.high, abs=1e-9), pytest.approx(-back.low, abs=1e-9))
     assert there.p_value == pytest.approx(back.p_value)
 
@@ -139,10 +145,10 @@ def test_missing_and_equal_answers_are_named():
     """Prompts without an answer are left out; without discordant pairs there is an interval and no p-value."""
     assert paired_table([1, 1, 0, np.nan], [1, 0, 0, 1]).tolist() == [[1.0, 1.0], [0.0, 1.0]]
     same: Any = mcnemar([[7, 0], [0, 3]])
-    assert (same.p_value, same.warnings) == (None, (Caveat.NO_DISCORDANT_PAIRS,))
+    assert (same.p_value, same.warnings) == (None, (Caution.NO_VARIANCE,))
     assert same.high == pytest.approx(1.959964**2 / (10 + 1.959964**2))  # solves n D = z sqrt(n D (1 - D))
     nothing = mcnemar(paired_table([np.nan], [1.0]))
-    assert (nothing.effect, nothing.low, nothing.p_value, nothing.warnings) == (None, None, None, (Caveat.TOO_FEW,))
+    assert (nothing.estimate, nothing.low, nothing.p_value, nothing.warnings) == (None, None, None, (Caution.TOO_FEW,))
 
 
 WRONG = {
@@ -154,6 +160,7 @@ WRONG = {
     "lengths differ": lambda: paired_table([1, 0], [1]),
     "half right": lambda: paired_table([1, 0.5], [1, 0]),
     "infinite score": lambda: paired_t([1, math.inf], [1, 0]),
+    "lengths of ranks differ": lambda: signed_rank([1.0], [1.0, 2.0]),
     "no cluster": lambda: paired_clusters([1, 0], [1, 1], ["a"]),
     "negative size": lambda: paired_cluster_sums([1.0, 2.0], [1.0, -1.0]),
     "one model": lambda: friedman([[1.0], [2.0]]),
@@ -189,11 +196,11 @@ def test_paired_t_is_scipys(values, side):
 
 def test_undefined_paired_means_are_none():
     """No pairs, one pair, equal differences (up to rounding): the numbers are None and a warning says why."""
-    assert paired_t([np.nan], [1.0]).warnings == (Caveat.TOO_FEW, Caveat.MISSING_LEFT_OUT)
+    assert paired_t([np.nan], [1.0]).warnings == (Caution.TOO_FEW, Caution.PARTLY_OBSERVED)
     one: Any = paired_t([2.0], [1.0])
-    assert (one.effect, one.p_value, one.warnings) == (1.0, None, (Caveat.TOO_FEW,))
+    assert (one.estimate, one.p_value, one.warnings) == (1.0, None, (Caution.TOO_FEW,))
     same: Any = paired_t([0.3, 0.4, 0.5], [0.2, 0.3, 0.4])
-    assert (same.p_value, same.low, same.warnings) == (None, None, (Caveat.NO_VARIANCE,))
+    assert (same.p_value, same.low, same.warnings) == (None, None, (Caution.NO_VARIANCE,))
 
 
 def test_equal_clusters_are_the_t_test_of_their_means():
@@ -203,7 +210,7 @@ def test_equal_clusters_are_the_t_test_of_their_means():
     found: Any = paired_clusters(scores, np.zeros((12, 5)), np.repeat([f"topic {i}" for i in range(12)], 5))
     plain: Any = paired_t(scores.mean(axis=1), np.zeros(12))
     assert (found.df, found.n) == (pytest.approx(11.0), pytest.approx(12.0))
-    assert (found.effect, found.low) == (pytest.approx(plain.effect), pytest.approx(plain.low))
+    assert (found.estimate, found.low) == (pytest.approx(plain.estimate), pytest.approx(plain.low))
     assert found.p_value == pytest.approx(plain.p_value)
 
 
@@ -233,11 +240,11 @@ def test_few_clusters_give_no_verdict():
     """Seven topics, or many beside one that outweighs them: an effect, a warning, and no verdict."""
     for sizes in (np.full(7, 100.0), np.array([1000.0, *[10.0] * 20])):
         found: Any = paired_cluster_sums(sizes * 0.5, sizes)
-        assert found.effect == pytest.approx(0.5)
+        assert found.estimate == pytest.approx(0.5)
         assert (found.low, found.high, found.p_value) == (None, None, None)
-        assert found.warnings == (Caveat.TOO_FEW_CLUSTERS,)
-    assert paired_cluster_sums([], []).warnings == (Caveat.TOO_FEW,)
-    assert paired_cluster_sums(np.full(9, 2.0), np.full(9, 4.0)).warnings == (Caveat.NO_VARIANCE,)
+        assert found.warnings == (Caution.FEW_CLUSTERS,)
+    assert paired_cluster_sums([], []).warnings == (Caution.TOO_FEW,)
+    assert paired_cluster_sums(np.full(9, 2.0), np.full(9, 4.0)).warnings == (Caution.NO_VARIANCE,)
 
 
 def test_answers_missing_in_one_model_leave_their_topic_smaller():
@@ -246,8 +253,8 @@ def test_answers_missing_in_one_model_leave_their_topic_smaller():
     first, topics = generator.normal(size=40), np.arange(40) % 10
     second = np.where(np.arange(40) == 7, np.nan, 0.0)
     found: Any = paired_clusters(first, second, topics)
-    assert found.effect == pytest.approx(np.delete(first, 7).mean())
-    assert found.warnings == (Caveat.MISSING_LEFT_OUT,)
+    assert found.estimate == pytest.approx(np.delete(first, 7).mean())
+    assert found.warnings == (Caution.PARTLY_OBSERVED,)
 
 
 def test_friedman_is_scipys():
@@ -264,7 +271,7 @@ def test_cochran_q_worked_by_hand():
     table = [[1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 0]]
     # T = 9, sum of C² = 35, rows 2 1 2 3 1 0 with sum of R² = 19: 2 * (105 - 81) / (27 - 19) = 6.
     found: Any = cochran_q(table)
-    assert (found.statistic, found.df, found.effect) == (pytest.approx(6.0), 2.0, None)
+    assert (found.statistic, found.df, found.estimate) == (pytest.approx(6.0), 2.0, None)
     assert found.p_value == pytest.approx(math.exp(-3.0))
 
 
@@ -278,5 +285,54 @@ def test_cochran_q_of_two_models_is_mcnemar(cells):
 
 def test_undefined_omnibus_tests_are_none():
     """No prompts, or every model alike on each: None and a warning."""
-    assert friedman(np.full((3, 2), np.nan)).warnings == (Caveat.MISSING_LEFT_OUT, Caveat.TOO_FEW)
-    assert cochran_q([[1, 1], [0, 0]]).warnings == (Caveat.ALL_TIED,)
+    assert friedman(np.full((3, 2), np.nan)).warnings == (Caution.PARTLY_OBSERVED, Caution.TOO_FEW)
+    assert cochran_q([[1, 1], [0, 0]]).warnings == (Caution.NO_VARIANCE,)
+
+
+def test_depression():
+    """R wilcox.test(x, y, paired = TRUE, alternative = "greater"), Hollander & Wolfe 1973: V = 40, p = 0.01953."""
+    found: Any = signed_rank(*DEPRESSION, side=Side.GREATER)
+    assert (found.statistic, found.high) == (40.0, None)
+    assert found.p_value == pytest.approx(0.01953125, rel=1e-12)
+
+
+def test_hodges_lehmann_by_hand():
+    """The estimate is the median of the 45 Walsh averages, the ends the 6th from either end: qsignrank(.025, 9) = 6."""
+    differences = np.subtract(*DEPRESSION)
+    i, j = np.triu_indices(9)
+    averages = np.sort((differences[i] + differences[j]) / 2.0)
+    found: Any = signed_rank(*DEPRESSION)
+    assert found.estimate == pytest.approx(averages[22], rel=1e-12)
+    assert (found.low, found.high) == (pytest.approx(averages[5]), pytest.approx(averages[39]))
+
+
+@given(UNTIED, st.integers(-10_000, 10_000), st.sampled_from(list(Side)))
+def test_signed_rank_p_value_and_interval_never_disagree(values, margin, side):
+    """Without ties the p-value against a margin is alpha or less exactly when the interval leaves it out."""
+    shift = margin + 0.25  # no difference is the margin
+    found: Any = signed_rank(values, np.zeros(len(values)), margin=shift, side=side)
+    if Caution.TIES in found.warnings:
+        return
+    out = (found.low is not None and shift < found.low) or (found.high is not None and shift > found.high)
+    assert out == (found.p_value <= 0.05)
+
+
+@pytest.mark.parametrize("rounding", [0, 6])
+def test_many_pairs_are_scipys_normal(rounding):
+    """With ties or more than 50 pairs: p-value as scipy.stats.wilcoxon without correction, ties named."""
+    values = np.random.default_rng(1).normal(0.3, 2.0, 200).round(rounding)
+    found: Any = signed_rank(values, np.zeros(200))
+    oracle = wilcoxon(values, method="asymptotic", correction=False)
+    assert found.p_value == pytest.approx(oracle.pvalue, rel=1e-9)
+    assert (Caution.TIES in found.warnings) == (rounding == 0)
+    i, j = np.triu_indices(200)
+    assert found.estimate == pytest.approx(np.median((values[i] + values[j]) / 2.0))
+
+
+def test_undefined_signed_ranks_are_none():
+    """No pairs, equal pairs, too few pairs for an interval: None and a warning."""
+    assert signed_rank([], []).warnings == (Caution.TOO_FEW,)
+    same: Any = signed_rank([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert (same.p_value, same.low, same.warnings) == (None, None, (Caution.NO_VARIANCE,))
+    few: Any = signed_rank([1.0, 2.5, 4.0], [0.0, 0.0, 0.0])
+    assert (few.p_value, few.low, few.warnings) == (0.25, None, (Caution.TOO_FEW,))

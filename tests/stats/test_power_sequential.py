@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vedette.evidence.summary import Moments
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.effect_mixture import mixture_critical
 from vedette.stats.futility import LowConditionalPower
 from vedette.stats.group_sequential import RECOMMENDED_WITH_FUTILITY, Design
 from vedette.stats.planning import Power
@@ -22,7 +23,7 @@ from vedette.stats.power_sequential import (
     group_sequential,
     relative_standard_error,
 )
-from vedette.stats.sequential import MeanEstimate, Side, critical_value
+from vedette.stats.sequential import MeanEstimate, Side
 from vedette.stats.spending import Family
 
 # growthbook/growthbook, packages/stats/tests/test_midexperimentpower.py at commit 8f1db44: sums 500 and 525 of 500
@@ -107,7 +108,7 @@ def test_futility_saves_where_there_is_no_effect():
 def simulated_passages(drift: float, every: int, start: int, horizon: int, tuning: float) -> tuple[float, float]:
     """Part of 3,000 simulated paths that cross upwards, and their mean stopping time."""
     at = np.arange(start, horizon + 1, every, dtype=float)
-    level = critical_value(at, 0.05, Side.BOTH, tuning) * np.sqrt(at)
+    level = mixture_critical(at, 0.05, Side.BOTH, tuning) * np.sqrt(at)
     rng, stops, crossed = np.random.default_rng(7), [], 0
     for _ in range(6):
         steps = rng.normal(size=(500, at.size)) * np.sqrt(np.diff(at, prepend=0.0)) + drift * np.diff(at, prepend=0.0)
@@ -183,7 +184,7 @@ def test_effects_that_few_looks_show():
     for effect, start in ((1.2, 60), (3.0, 60), (3.0, 10)):
         plan = always_valid(fixed(effect=effect, power=0.8), start=start)
         assert plan.power == pytest.approx(0.8, abs=2e-3)
-    before = always_valid(fixed(effect=3.0, power=0.8), start=60)
+    before = always_valid(fixed(effect=4.0, power=0.8), start=60)
     assert before.n_total < 60
     assert len(before.power_curve) == 1
 

@@ -11,9 +11,9 @@ from scipy.stats.contingency import odds_ratio
 
 from vedette.kernel.errors import InvalidInput
 from vedette.stats import proportions
+from vedette.stats.cautions import Caution
 from vedette.stats.proportion_exact import barnard, boschloo, fisher
 from vedette.stats.proportion_intervals import Counts
-from vedette.stats.proportion_results import CountWarning
 from vedette.stats.sequential import Side
 
 TEA = Counts(3, 4), Counts(1, 4)
@@ -24,7 +24,7 @@ def test_the_lady_tasting_tea():
     """R example(fisher.test): two-sided p = .4857, one-sided .2429 with odds ratio 6.408309 above .3135693."""
     both, greater = fisher(*TEA), fisher(*TEA, side=Side.GREATER)
     assert both.p_value == pytest.approx(0.485714285714, abs=1e-10)
-    assert both.warnings == (CountWarning.UNMATCHED,)
+    assert both.warnings == (Caution.UNMATCHED,)
     assert greater.p_value == pytest.approx(0.2429, abs=5e-5)
     assert (greater.estimate, greater.low) == pytest.approx((6.408309, 0.3135693), rel=2e-5)  # R's root is that rough
     assert (greater.high, greater.warnings) == (None, ())
@@ -45,7 +45,7 @@ def test_barnard_as_published():
     got = barnard(*arms, side=Side.LESS, pooled=False)
     assert got.p_value == pytest.approx(0.0341, abs=5e-5)
     assert fisher(*arms, side=Side.LESS).p_value == pytest.approx(0.0641, abs=5e-5)
-    assert (got.low, got.high, got.warnings) == (None, None, (CountWarning.NO_INTERVAL,))
+    assert (got.low, got.high, got.warnings) == (None, None, (Caution.NO_INTERVAL,))
     assert got.statistic is not None
     assert got.statistic < 0
 
@@ -72,7 +72,7 @@ def test_fisher_agrees_with_its_one_sided_interval():
         arms = Counts(x, 6), Counts(y, 7)
         got = fisher(*arms, side=Side.GREATER)
         if got.p_value is None:
-            assert CountWarning.NO_VARIANCE in got.warnings
+            assert Caution.NO_VARIANCE in got.warnings
         else:
             assert ((got.low or 0.0) > 1.0) == (got.p_value <= 0.05)
 
@@ -98,9 +98,9 @@ def test_exact_tests_keep_their_level_and_barnard_has_more_power():
 @pytest.mark.parametrize("test", [fisher, barnard, boschloo])
 def test_tables_that_say_nothing(test):
     """Without trials, or with outcomes all alike, there is no p-value, and the warning says which it was."""
-    assert CountWarning.EMPTY_ARM in test(Counts(0, 0), Counts(1, 5)).warnings
+    assert Caution.EMPTY_ARM in test(Counts(0, 0), Counts(1, 5)).warnings
     alike = test(Counts(0, 4), Counts(0, 5))
-    assert CountWarning.NO_VARIANCE in alike.warnings
+    assert Caution.NO_VARIANCE in alike.warnings
     assert (alike.p_value, alike.statistic) == (None, None)
 
 
@@ -132,7 +132,7 @@ def test_zero_cells_leave_the_odds_ratio_without_bound():
     assert (got.estimate, got.high) == (None, None)
     assert got.low is not None
     assert got.low > 1
-    assert CountWarning.UNBOUNDED in got.warnings
+    assert Caution.UNBOUNDED in got.warnings
 
 
 def test_what_cannot_be_enumerated_is_refused():

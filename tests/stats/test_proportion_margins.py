@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.proportion_intervals import Counts, normal_p_value
 from vedette.stats.proportion_margins import Scale, equivalence, non_inferiority
-from vedette.stats.proportion_results import CountWarning
 from vedette.stats.proportion_scores import difference_score, ratio_score
 from vedette.stats.proportions import DifferenceMethod, difference
 from vedette.stats.sequential import Side
@@ -28,7 +28,7 @@ def test_non_inferiority_agrees_with_its_interval(pair, margin, better, scale, c
     """P ≤ alpha exactly when the one-sided interval is clear of the margin, on both scales and both directions."""
     got = non_inferiority(*pair, margin=margin, better=better, scale=scale, corrected=corrected)
     if got.p_value is None:
-        assert CountWarning.NO_VARIANCE in got.warnings
+        assert Caution.NO_VARIANCE in got.warnings
         return
     assert got.null is not None
     end = got.low if better is Side.GREATER else got.high
@@ -44,7 +44,7 @@ def test_equivalence_agrees_with_its_interval(pair, question):
     scale, between = question
     got = equivalence(*pair, between=between, scale=scale)
     if got.p_value is None:
-        assert CountWarning.NO_VARIANCE in got.warnings
+        assert Caution.NO_VARIANCE in got.warnings
         return
     inside = got.low is not None and got.high is not None and between[0] < got.low and got.high < between[1]
     if got.p_value != pytest.approx(0.05, abs=1e-7):
@@ -84,7 +84,7 @@ def test_exact_level_of_non_inferiority(scale):
 def test_an_empty_arm_is_no_worse_and_no_better():
     """Without trials there is no p-value, and the warning says why."""
     got = equivalence(Counts(0, 0), Counts(5, 9), between=(-0.1, 0.1))
-    assert (got.p_value, got.warnings) == (None, (CountWarning.EMPTY_ARM,))
+    assert (got.p_value, got.warnings) == (None, (Caution.EMPTY_ARM,))
 
 
 def test_impossible_margins_are_refused():

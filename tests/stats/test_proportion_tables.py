@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.proportion_intervals import Counts
-from vedette.stats.proportion_results import CountWarning
 from vedette.stats.proportion_tables import (
     TableStatistic,
     degrees_of_freedom,
@@ -70,7 +70,7 @@ def test_an_arm_without_trials_takes_no_degree_of_freedom():
     """A third arm that got nothing changes neither the statistic nor its degrees, and is warned about."""
     two, three = equal_proportions(Counts([15, 9], [25, 25])), equal_proportions(Counts([15, 9, 0], [25, 25, 0]))
     assert (three.statistic, three.degrees, three.p_value) == (two.statistic, two.degrees, two.p_value)
-    assert (two.warnings, three.warnings) == ((), (CountWarning.EMPTY_ARM,))
+    assert (two.warnings, three.warnings) == ((), (Caution.EMPTY_ARM,))
 
 
 def test_arms_all_alike_have_no_p_value():
@@ -78,13 +78,13 @@ def test_arms_all_alike_have_no_p_value():
     for arms in (Counts([0, 0, 0], [9, 9, 9]), Counts([9, 9], [9, 9]), Counts([4, 0], [9, 0])):
         got = equal_proportions(arms)
         assert (got.statistic, got.p_value, got.cramers_v, got.degrees) == (None, None, None, 0)
-        assert CountWarning.NO_VARIANCE in got.warnings
+        assert Caution.NO_VARIANCE in got.warnings
 
 
 def test_small_expected_counts_are_warned_about():
     """Cochran: more than a fifth of cells below 5, or any below 1, is small; one in ten below 5 is not."""
-    assert CountWarning.SMALL_COUNTS in equal_proportions(Counts([1, 2, 3], [10, 10, 10])).warnings
-    assert CountWarning.SMALL_COUNTS in independence([[1, 999], [0, 1000]]).warnings
+    assert Caution.SMALL_COUNTS in equal_proportions(Counts([1, 2, 3], [10, 10, 10])).warnings
+    assert Caution.SMALL_COUNTS in independence([[1, 999], [0, 1000]]).warnings
     assert equal_proportions(Counts([5, 60, 60, 60, 60], [8, 99, 99, 99, 99])).warnings == ()
 
 

@@ -6,7 +6,7 @@ from statsmodels.api import GLM, families
 
 from vedette.evidence.summary import Moments, moments
 from vedette.kernel.errors import InvalidInput
-from vedette.stats.proportion_results import CountWarning
+from vedette.stats.cautions import Caution
 from vedette.stats.rate_dispersion import (
     OverdispersedMethod,
     dispersion,
@@ -94,20 +94,20 @@ def test_type_one_error_where_poisson_is_too_sure():
 def test_what_is_unknown_is_none_and_says_why():
     """Empty arms, single units, no events, and counts all alike give None for what they leave unknown."""
     some, none = moments([3.0, 1.0, 2.0, 4.0]), moments([0.0, 0.0, 0.0])
-    assert overdispersed_ratio(moments([]), some).warnings == (CountWarning.EMPTY_ARM,)
+    assert overdispersed_ratio(moments([]), some).warnings == (Caution.EMPTY_ARM,)
     for method in OverdispersedMethod:
         single = overdispersed_ratio(moments([9.0]), some, method=method)
         assert (single.p_value, single.low) == (None, None)
-        assert CountWarning.TOO_FEW_UNITS in single.warnings
+        assert Caution.TOO_FEW in single.warnings
         silent = overdispersed_ratio(none, none, method=method)
         assert (silent.estimate, silent.p_value) == (None, None)
-        assert CountWarning.NO_VARIANCE in silent.warnings
+        assert Caution.NO_VARIANCE in silent.warnings
     infinite = overdispersed_ratio(some, none)
     assert (infinite.estimate, infinite.low) == (None, None)
-    assert CountWarning.UNBOUNDED in infinite.warnings
+    assert Caution.UNBOUNDED in infinite.warnings
     alike = overdispersed_ratio(moments([2.0, 2.0, 2.0]), moments([3.0, 3.0, 3.0]))
     assert alike.estimate == pytest.approx(2 / 3)
-    assert (alike.p_value, CountWarning.NO_VARIANCE in alike.warnings) == (None, True)
+    assert (alike.p_value, Caution.NO_VARIANCE in alike.warnings) == (None, True)
     assert (dispersion(none), negative_binomial_shape(moments([5.0]))) == (None, None)
 
 

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.rates import confint_poisson_2indep, test_poisson_2indep
+from tests.stats.agreement import agree
 
 from vedette.kernel.errors import InvalidInput
 from vedette.stats import rate_intervals as intervals
+from vedette.stats.cautions import Caution
 from vedette.stats.proportion_intervals import critical_value
-from vedette.stats.proportion_results import CountWarning
 from vedette.stats.rate_intervals import Events
 from vedette.stats.rates import RateDifferenceMethod, RateMethod, RateRatioMethod, difference, one_rate, ratio
 from vedette.stats.sequential import Side
@@ -42,7 +43,7 @@ def test_one_rate_as_r_gives_it():
     assert (got.estimate, got.low, got.high) == pytest.approx((5.661407, 4.753125, 6.692709), abs=5e-7)
     assert got.p_value is not None
     assert 0.0 < got.p_value < 2.2e-16
-    assert got.warnings == (CountWarning.UNMATCHED,)
+    assert got.warnings == (Caution.UNMATCHED,)
 
 
 def test_two_rates_as_r_gives_them():
@@ -92,23 +93,12 @@ def test_intervals_as_statsmodels_gives_them():
     assert (margin.statistic, margin.p_value) == pytest.approx((test.statistic, test.pvalue), rel=1e-9)
 
 
-def agree(got, null, alpha):
-    """Check that p and interval say the same, unless the null value is at an end but for rounding."""
-    if got.p_value is None:
-        assert got.warnings
-        return
-    outside = (got.low is not None and null < got.low) or (got.high is not None and null > got.high)
-    ends = [end for end in (got.low, got.high) if end is not None]
-    if all(end != pytest.approx(null, rel=1e-7, abs=1e-9) for end in ends) and got.p_value != pytest.approx(alpha):
-        assert outside == (got.p_value <= alpha)
-
-
 @pytest.mark.parametrize("method", [RateMethod.GARWOOD, RateMethod.SCORE])
 @given(events(), st.floats(0.01, 100), st.sampled_from(Side))
 def test_p_and_interval_of_a_rate_agree(method, arm, null, side):
     """P ≤ .05 exactly when the interval excludes the null rate, and the interval holds the estimate."""
     got = one_rate(arm, null=null, side=side, method=method)
-    agree(got, null, 0.05)
+    agree(got, null, 0.05, rounding=1e-9)
     assert got.estimate is not None
     assert (got.low or 0.0) <= got.estimate + 1e-12
     assert got.estimate <= (math.inf if got.high is None else got.high) + 1e-12
@@ -118,7 +108,7 @@ def test_p_and_interval_of_a_rate_agree(method, arm, null, side):
 @given(events(), events(), st.floats(0.02, 50), st.sampled_from(Side), st.sampled_from([0.01, 0.05, 0.2]))
 def test_p_and_interval_of_a_ratio_agree(method, treatment, control, null, side, alpha):
     """P ≤ alpha exactly when the interval excludes the null ratio."""
-    agree(ratio(treatment, control, null=null, side=side, alpha=alpha, method=method), null, alpha)
+    agree(ratio(treatment, control, null=null, side=side, alpha=alpha, method=method), null, alpha, rounding=1e-9)
 
 
 @pytest.mark.parametrize("method", RateDifferenceMethod)
@@ -127,7 +117,7 @@ def test_p_and_interval_of_a_ratio_agree(method, treatment, control, null, side,
 def test_p_and_interval_of_a_difference_agree(method, treatment, control, null, side, alpha):
     """P ≤ alpha exactly when the interval excludes the null difference, and the interval holds the estimate."""
     got = difference(treatment, control, null=null, side=side, alpha=alpha, method=method)
-    agree(got, null, alpha)
+    agree(got, null, alpha, rounding=1e-9)
     assert got.estimate is not None
     assert (-math.inf if got.low is None else got.low) <= got.estimate + 1e-9
     assert got.estimate <= (math.inf if got.high is None else got.high) + 1e-9
@@ -198,16 +188,16 @@ def test_nothing_seen_and_nothing_happened():
     """No exposure gives only None; no events at all bound the difference and leave the ratio open; each says why."""
     for nothing in (ratio(Events(0, 0), Events(3, 9)), difference(Events(0, 0), Events(3, 9)), one_rate(Events(0, 0))):
         assert (nothing.estimate, nothing.low, nothing.high, nothing.p_value) == (None,) * 4
-        assert nothing.warnings == (CountWarning.EMPTY_ARM,)
+        assert nothing.warnings == (Caution.EMPTY_ARM,)
     quiet = ratio(Events(0, 5), Events(0, 3))
     assert (quiet.estimate, quiet.low, quiet.high, quiet.p_value) == (None, 0.0, None, None)
-    assert set(quiet.warnings) == {CountWarning.UNBOUNDED, CountWarning.NO_VARIANCE}
+    assert set(quiet.warnings) == {Caution.UNBOUNDED, Caution.NO_VARIANCE}
     apart = difference(Events(0, 5), Events(0, 3))
     assert apart.low is not None
     assert apart.high is not None
     assert apart.low < 0 < apart.high
     assert (apart.estimate, apart.p_value) == (0.0, None)
-    assert CountWarning.NO_VARIANCE in apart.warnings
+    assert Caution.NO_VARIANCE in apart.warnings
 
 
 def test_an_event_free_control_bounds_the_ratio_from_below():
@@ -219,7 +209,7 @@ def test_an_event_free_control_bounds_the_ratio_from_below():
         assert got.p_value is not None
         assert got.low > 1
         assert got.p_value < 0.05
-        assert CountWarning.UNBOUNDED in got.warnings
+        assert Caution.UNBOUNDED in got.warnings
 
 
 def test_arrays_give_what_single_counts_give():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vedette.kernel.errors import InvalidInput
-from vedette.stats.paired import Caveat
+from vedette.stats.cautions import Caution
 from vedette.stats.resampling import Bootstrap, Scale, bootstrap, brunner_munzel, mann_whitney, permutation_test
 from vedette.stats.sequential import Side
 
@@ -36,7 +36,7 @@ def test_pain_scores():
     assert found.statistic == pytest.approx(3.1375, abs=5e-5)
     assert found.df == pytest.approx(17.683, abs=5e-4)
     assert found.p_value == pytest.approx(0.005786, abs=5e-7)
-    assert found.effect == pytest.approx(0.788961, abs=5e-7)
+    assert found.estimate == pytest.approx(0.788961, abs=5e-7)
     assert (found.low, found.high) == (pytest.approx(0.5952169, abs=5e-8), pytest.approx(0.9827052, abs=5e-8))
 
 
@@ -45,8 +45,8 @@ def test_mann_whitney_is_scipys(first, second, side):
     """U and p-value of each side as scipy.stats.mannwhitneyu; the effect is the share of pairs won, ties half."""
     found: Any = mann_whitney(first, second, side=side)
     won = np.subtract.outer(np.array(first), np.array(second))
-    assert found.effect == pytest.approx(np.mean((won > 0) + 0.5 * (won == 0)))
-    if found.warnings == (Caveat.ALL_TIED,):
+    assert found.estimate == pytest.approx(np.mean((won > 0) + 0.5 * (won == 0)))
+    if found.warnings == (Caution.NO_VARIANCE,):
         assert found.p_value is None
         return
     oracle = stats.mannwhitneyu(first, second, alternative="two-sided" if side is Side.BOTH else side.value)
@@ -58,9 +58,9 @@ def test_brunner_munzel_p_value_and_interval_never_disagree(first, second):
     """The p-value is below alpha exactly when the interval leaves 1/2 out, and the interval stays within 0 and 1."""
     found: Any = brunner_munzel(first, second)
     if found.p_value is None:
-        assert found.warnings[0] in {Caveat.SEPARATED, Caveat.NO_VARIANCE}
+        assert found.warnings[0] in {Caution.SEPARATED, Caution.NO_VARIANCE}
         return
-    assert 0.0 <= found.low <= found.effect <= found.high <= 1.0
+    assert 0.0 <= found.low <= found.estimate <= found.high <= 1.0
     assert (found.low <= 0.5 <= found.high) == (found.p_value >= 0.05)
 
 
@@ -68,7 +68,7 @@ def test_brunner_munzel_p_value_and_interval_never_disagree(first, second):
 def test_exchanging_the_arms_mirrors_ranks(first, second, test):
     """P(treatment > control) of one order is one less that of the other, interval and all."""
     there, back = test(first, second), test(second, first)
-    assert there.effect == pytest.approx(1.0 - back.effect)
+    assert there.estimate == pytest.approx(1.0 - back.estimate)
     if there.low is not None:
         assert (there.low, there.high) == (pytest.approx(1.0 - back.high), pytest.approx(1.0 - back.low))
 
@@ -86,14 +86,14 @@ def test_superiority_covers():
 
 def test_undefined_ranks_are_none():
     """An empty arm, one value, complete separation, nothing but ties: None and a warning."""
-    assert mann_whitney([], [1.0, np.nan]).warnings == (Caveat.MISSING_LEFT_OUT, Caveat.TOO_FEW)
-    assert brunner_munzel([], [1.0]).warnings == (Caveat.TOO_FEW,)
-    assert brunner_munzel([1.0], [0.0, 1.0, 3.0]).warnings == (Caveat.TOO_FEW,)
+    assert mann_whitney([], [1.0, np.nan]).warnings == (Caution.PARTLY_OBSERVED, Caution.TOO_FEW)
+    assert brunner_munzel([], [1.0]).warnings == (Caution.TOO_FEW,)
+    assert brunner_munzel([1.0], [0.0, 1.0, 3.0]).warnings == (Caution.TOO_FEW,)
     for test in (mann_whitney, brunner_munzel):
         apart = test([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
-        assert (apart.effect, apart.low, apart.warnings) == (0.0, None, (Caveat.SEPARATED,))
+        assert (apart.estimate, apart.low, apart.warnings) == (0.0, None, (Caution.SEPARATED,))
     assert mann_whitney([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]).p_value == pytest.approx(0.1)  # 2 of 20 arrangements
-    assert brunner_munzel([1.0, 1.0], [1.0, 1.0]).warnings == (Caveat.NO_VARIANCE,)
+    assert brunner_munzel([1.0, 1.0], [1.0, 1.0]).warnings == (Caution.NO_VARIANCE,)
 
 
 @pytest.mark.parametrize("method", list(Bootstrap))
@@ -112,7 +112,7 @@ def test_bootstrap_is_scipys(method, scale, statistic):
     with np.errstate(invalid="ignore"):
         oracle = stats.bootstrap((first, second), compared, method=name, rng=np.random.default_rng(2))
     low, high = oracle.confidence_interval
-    assert found.effect == pytest.approx(compared(first, second))
+    assert found.estimate == pytest.approx(compared(first, second))
     assert (found.low, found.high) == (
         pytest.approx(low, abs=0.04 * (high - low)),
         pytest.approx(high, abs=0.04 * (high - low)),
@@ -177,18 +177,18 @@ def test_undefined_bootstraps_are_none():
     """Too few values or clusters, no variance, a control of zero, a statistic with no value: None and a warning."""
     values, few = skewed(11, 70), np.arange(70) % 7
     judged = {
-        Caveat.TOO_FEW: bootstrap([], [1.0, 2.0], seed=1),
-        Caveat.TOO_FEW_CLUSTERS: bootstrap(values, values, seed=1, clusters=(few, few)),
-        Caveat.NO_VARIANCE: bootstrap([2.0, 2.0, 2.0], [1.0, 1.0], seed=1),
-        Caveat.REFERENCE_NOT_AWAY_FROM_ZERO: bootstrap(values, [0.0, 0.0], seed=1, scale=Scale.RELATIVE),
-        Caveat.RESAMPLES_UNDEFINED: bootstrap(values, [0.0, 0.0, 1.0], seed=1, scale=Scale.RELATIVE),
+        Caution.TOO_FEW: bootstrap([], [1.0, 2.0], seed=1),
+        Caution.FEW_CLUSTERS: bootstrap(values, values, seed=1, clusters=(few, few)),
+        Caution.NO_VARIANCE: bootstrap([2.0, 2.0, 2.0], [1.0, 1.0], seed=1),
+        Caution.UNBOUNDED: bootstrap(values, [0.0, 0.0], seed=1, scale=Scale.RELATIVE),
+        Caution.RESAMPLES_UNDEFINED: bootstrap(values, [0.0, 0.0, 1.0], seed=1, scale=Scale.RELATIVE),
     }
     for code, found in judged.items():
         assert found.warnings == (code,)
         assert (found.low, found.high, found.p_value) == (None, None, None)
     largest: Any = bootstrap(values, values + 1.0, np.max, seed=1)
     assert largest.p_value is not None
-    assert bootstrap([*values, np.nan], values, seed=1).warnings == (Caveat.MISSING_LEFT_OUT,)
+    assert bootstrap([*values, np.nan], values, seed=1).warnings == (Caution.PARTLY_OBSERVED,)
 
 
 def test_few_arrangements_are_counted_out():
@@ -196,7 +196,7 @@ def test_few_arrangements_are_counted_out():
     both: Any = permutation_test([4.0, 5.0, 6.0], [1.0, 2.0, 3.0], seed=1)
     assert both.p_value == pytest.approx(2 / 20)
     assert both.method == "permutation, exact"
-    assert both.warnings == (Caveat.NO_INTERVAL,)
+    assert both.warnings == (Caution.NO_INTERVAL,)
     assert permutation_test([4.0, 5.0, 6.0], [1.0, 2.0, 3.0], seed=2, side=Side.GREATER).p_value == pytest.approx(
         1 / 20
     )
@@ -234,14 +234,14 @@ def test_permutation_holds_its_level():
 
 def test_undefined_permutations_are_none():
     """An empty arm, nothing but ties, a statistic without a value: None and a warning."""
-    assert permutation_test([], [1.0], seed=1).warnings == (Caveat.TOO_FEW,)
-    assert permutation_test([1.0, 1.0], [1.0], seed=1).warnings == (Caveat.ALL_TIED,)
+    assert permutation_test([], [1.0], seed=1).warnings == (Caution.TOO_FEW,)
+    assert permutation_test([1.0, 1.0], [1.0], seed=1).warnings == (Caution.NO_VARIANCE,)
 
     def odd(values, axis):
         return np.where(np.min(values, axis=axis) > 1.0, np.nan, 0.0)
 
     found: Any = permutation_test([1.0, 2.0, 3.0], [0.0, 4.0, 5.0], odd, seed=1)
-    assert (found.p_value, found.warnings) == (None, (Caveat.RESAMPLES_UNDEFINED,))
+    assert (found.p_value, found.warnings) == (None, (Caution.RESAMPLES_UNDEFINED,))
 
 
 WRONG = {

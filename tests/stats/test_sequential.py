@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from vedette.evidence.summary import FloatArray, Moments, moments
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.sequential import (
     MeanEstimate,
     Side,
-    Unknown,
     balanced_size,
     compare,
     critical_value,
@@ -124,7 +124,7 @@ def test_all_numbers_of_a_comparison_agree(treatment, control, side, alpha, marg
         assert significant == (known(got.e_value) > 1 / alpha)
         if tolerated == 0:
             assert significant == excludes(got.low, got.high, 0.0)
-        if Unknown.UNBOUNDED in got.warnings:
+        if Caution.UNBOUNDED in got.warnings:
             assert got.relative_low is got.relative_high is None
         else:
             assert significant == excludes(got.relative_low, got.relative_high, tolerated)
@@ -172,7 +172,7 @@ def test_non_inferiority_is_proven_when_the_upper_end_is_below_the_margin():
 def test_a_control_near_zero_gives_a_disclosed_unbounded_relative_interval():
     """Where the control's mean may be zero, the relative interval is None and says so; the absolute one stays."""
     got = compare(MeanEstimate(5.0, 0.01, 1000), MeanEstimate(0.001, 0.01, 1000), alpha=0.05)
-    assert (got.relative_low, got.relative_high, got.warnings) == (None, None, (Unknown.UNBOUNDED,))
+    assert (got.relative_low, got.relative_high, got.warnings) == (None, None, (Caution.UNBOUNDED,))
     assert 4.0 < known(got.low) < known(got.high) < 6.0
     assert got.relative_effect == pytest.approx(4999)
     zero = compare(MeanEstimate(5.0, 0.01, 1000), MeanEstimate(0.0, 0.0, 1000), alpha=0.05)
@@ -199,9 +199,9 @@ def test_paired_means_are_judged_with_their_covariance():
 @pytest.mark.parametrize(
     ("first", "second", "why"),
     [
-        ([1.0], [1.0, 2.0], Unknown.TOO_FEW),
-        ([], [], Unknown.TOO_FEW),
-        ([1.0, 1.0], [2.0, 2.0], Unknown.NO_VARIANCE),
+        ([1.0], [1.0, 2.0], Caution.TOO_FEW),
+        ([], [], Caution.TOO_FEW),
+        ([1.0, 1.0], [2.0, 2.0], Caution.NO_VARIANCE),
     ],
 )
 def test_what_is_unknown_is_none_with_its_reason(first, second, why):

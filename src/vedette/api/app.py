@@ -2,7 +2,20 @@
 
 from fastapi import FastAPI
 
-from vedette.api import apply, audit, domains, events, outcomes, problems, rollouts, system, traffic, versions
+from vedette.api import (
+    apply,
+    audit,
+    domains,
+    events,
+    experiment_results,
+    experiments,
+    outcomes,
+    problems,
+    rollouts,
+    system,
+    traffic,
+    versions,
+)
 from vedette.api.events import StreamLimits
 from vedette.api.middleware import Envelope
 from vedette.api.openapi import described
@@ -38,7 +51,8 @@ def create_app(
     problems.install(app)
     app.add_exception_handler(NotModified, respond_not_modified)
     app.add_exception_handler(Answered, respond_answered)
-    nouns = (system, domains, versions, events, rollouts, traffic, outcomes, audit, apply)
+    steered = (rollouts, experiments, experiment_results)
+    nouns = (system, domains, versions, events, *steered, traffic, outcomes, audit, apply)
     routers = [system.probes, *(noun.routes for noun in nouns)]
     for router in routers:
         app.include_router(router)

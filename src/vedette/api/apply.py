@@ -14,6 +14,7 @@ from vedette.api.requests import NAMED, Create, Plane
 from vedette.api.routes import BODY, plain, router
 from vedette.catalog.domain import DomainSpec
 from vedette.control.apply import Applied, VersionDocument, apply_text
+from vedette.experiments.spec import ExperimentSpec
 from vedette.kernel.errors import InvalidDocument
 from vedette.kernel.records import record
 from vedette.rollouts.spec import RolloutSpec
@@ -36,7 +37,7 @@ class Application:
 
 @record
 class Metadata:
-    """What a document is called, and its labels (rollouts have none)."""
+    """What a document is called, and its labels (rollouts and experiments have none)."""
 
     name: Annotated[str, Field(pattern=NAMED)]
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +73,19 @@ class RolloutDocument:
     spec: RolloutSpec
 
 
-AnyDocument = Annotated[DomainDocument | ModelVersionDocument | RolloutDocument, Discriminator("kind")]
+@record
+class ExperimentDocument:
+    """An experiment as a document."""
+
+    api_version: Literal["vedette/v1"]
+    kind: Literal["Experiment"]
+    metadata: Metadata
+    spec: ExperimentSpec
+
+
+AnyDocument = Annotated[
+    DomainDocument | ModelVersionDocument | RolloutDocument | ExperimentDocument, Discriminator("kind")
+]
 """The shape of a document, for the OpenAPI document; reading one keeps its lines (`kernel.documents`)."""
 
 
@@ -104,7 +117,7 @@ def apply(
 ) -> Application:
     """Make what is stored be as the documents of a YAML or JSON text say, all of it or nothing.
 
-    Domains come first, then versions, then rollouts. The artefact of a local backend is a path on the server.
+    Domains come first, then versions, rollouts and experiments. A local backend's artefact is a path on the server.
     """
 
     def act() -> Application:

@@ -19,6 +19,9 @@ from vedette.kernel.errors import InvalidDocument
 
 T = TypeVar("T")
 
+LINES = ("application/x-ndjson", "application/jsonl")
+"""Media types of one JSON document a line."""
+
 _JSON = re.compile(r"application/(json|[^;]+\+json)")
 _TYPED = frozenset({"bool", "datetime", "float", "int"})
 _PLACE = re.compile(r"line (\d+) column (\d+)")
@@ -65,17 +68,37 @@ class JsonBody(Generic[T]):
             if self.required:
                 raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "is missing"}])
             return self.record()
-        if not _JSON.fullmatch(media_of(request)):
-            raise HTTPException(415, f"send application/json, not {media_of(request) or 'a body without Content-Type'}")
-        _read(text)
+        written = self._as_json(text, media_of(request))
         try:
-            return cast("T", self._validator.validate_json(text))
+            return cast("T", self._validator.validate_json(written))
         except ValidationError as error:
             items: list[Any] = error.errors()
             if items[0]["type"] == "json_invalid":  # what Python's reader lets pass, such as half a surrogate pair
                 line, column = _PLACE.search(items[0]["msg"]).groups()  # type: ignore[union-attr]  # it always says so
                 raise _malformed("malformed JSON", int(line), int(column)) from error
             raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in items]) from error
+
+    def _as_json(self, text: str, media: str) -> str:
+        if not _JSON.fullmatch(media):
+            raise HTTPException(415, f"send application/json, not {media or 'a body without Content-Type'}")
+        _read(text)
+        return text
+
+
+class RowsBody(JsonBody[tuple[T, ...]]):
+    """A dependency that reads many rows: a JSON array, or one JSON document a line."""
+
+    def __init__(self, row: type[T]) -> None:
+        super().__init__(tuple[row, ...])  # type: ignore[valid-type]  # it is one at run time, which is what is read
+        self.row = row
+
+    def _as_json(self, text: str, media: str) -> str:
+        if media not in LINES:
+            return super()._as_json(text, media)
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        for number, line in lines:
+            _read(line, number)
+        return f"[{','.join(line for _, line in lines)}]"
 
 
 def _strict(schema: Any) -> Any:  # noqa: ANN401 - pydantic's schemas are nested mappings
@@ -88,13 +111,14 @@ def _strict(schema: Any) -> Any:  # noqa: ANN401 - pydantic's schemas are nested
     return {**walked, "strict": True} if schema.get("type") in _TYPED else walked
 
 
-def _read(text: str) -> None:
+def _read(text: str, first: int = 1) -> None:
+    """Refuse what is no JSON; ``first`` is the number of the text's first line."""
     try:
         json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
-        raise _malformed(f"malformed JSON: {error.msg}", error.lineno, error.colno) from error
+        raise _malformed(f"malformed JSON: {error.msg}", error.lineno + first - 1, error.colno) from error
     except (RecursionError, ValueError) as error:
-        raise _malformed(f"unreadable JSON: {error}", 1, 1) from error
+        raise _malformed(f"unreadable JSON: {error}", first, 1) from error
 
 
 def _refuse(text: str) -> NoReturn:

@@ -16,7 +16,7 @@ from anyio import sleep, to_thread
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from vedette.api.requests import NAMED, Plane, RolloutRef
+from vedette.api.requests import NAMED, ExperimentRef, Plane, RolloutRef
 from vedette.api.routes import Responses, plain, router
 from vedette.control.plane import ControlPlane
 from vedette.governance.audit import AuditEntry
@@ -88,6 +88,13 @@ def follow_rollout(request: Request, plane: Plane, rollout: RolloutRef, begin: _
     """Follow the decisions on one rollout and where it is."""
     found = plane.canary.get(rollout)
     return _stream(request, plane, begin, domain=found.domain, resource=f"rollout/{found.id}")
+
+
+@routes.get("/experiments/{experiment}/events", response_class=StreamingResponse, responses=plain(404) | _STREAM)
+def follow_experiment(request: Request, plane: Plane, experiment: ExperimentRef, begin: _Begin) -> StreamingResponse:
+    """Follow the decisions on one experiment and where it is."""
+    found = plane.experiments.get(experiment)
+    return _stream(request, plane, begin, domain=found.domain, resource=f"experiment/{found.id}")
 
 
 def _stream(

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from vedette.api.apply import MEDIA_TYPES, AnyDocument
-from vedette.api.bodies import JsonBody
+from vedette.api.bodies import LINES, JsonBody, RowsBody
 from vedette.api.problems import Problem
 from vedette.kernel.documents import adapter
 from vedette.kernel.records import camel
@@ -52,7 +52,7 @@ def _completed(document: dict[str, Any], bodies: Mapping[str, JsonBody[Any]]) ->
     wanted: list[tuple[str, TypeAdapter[Any]]] = [
         ("Problem", adapter(Problem)),
         ("Document", TypeAdapter(AnyDocument)),
-        *((it.record.__name__, adapter(it.record)) for it in bodies.values()),
+        *((shape.__name__, adapter(shape)) for shape in map(_shape_of, bodies.values())),
     ]
     named, extra = TypeAdapter.json_schemas([(name, "validation", shape) for name, shape in wanted], ref_template=_REF)
     schemas.update({name: schema for name, schema in extra["$defs"].items() if name not in schemas})
@@ -60,7 +60,7 @@ def _completed(document: dict[str, Any], bodies: Mapping[str, JsonBody[Any]]) ->
     for operation in (way for ways in document["paths"].values() for way in ways.values()):
         name = operation["operationId"]
         if name in bodies:
-            operation["requestBody"] = _taken(bodies[name].record.__name__, required=bodies[name].required)
+            operation["requestBody"] = _body(bodies[name])
         elif name == "apply":
             operation["requestBody"] = _taken("Document", required=True, media=MEDIA_TYPES, description=_APPLIED)
         for parameter in operation.get("parameters", ()):
@@ -68,6 +68,20 @@ def _completed(document: dict[str, Any], bodies: Mapping[str, JsonBody[Any]]) ->
     for schema in list(schemas.values()):
         _refine(schema, schemas)
     return document
+
+
+def _shape_of(body: JsonBody[Any]) -> type[Any]:
+    return body.row if isinstance(body, RowsBody) else body.record
+
+
+def _body(body: JsonBody[Any]) -> dict[str, Any]:
+    named = _shape_of(body).__name__
+    if not isinstance(body, RowsBody):
+        return _taken(named, required=body.required)
+    rows = {"type": "array", "items": {"$ref": _REF.format(model=named)}}
+    lines = {"type": "string", "description": f"One `{named}` a line."}
+    content = {"application/json": {"schema": rows}} | {media: {"schema": lines} for media in LINES}
+    return {"required": True, "content": content}
 
 
 def _taken(

@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypedDict, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request, Response
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 
 from vedette.control.plane import ControlPlane
 from vedette.kernel.documents import adapter, dump
@@ -36,6 +36,7 @@ VersionName = Annotated[str, Path(pattern=NAMED, description="The version's name
 RolloutRef = Annotated[
     str, Path(pattern=NAMED, description="The rollout's id, its name, or its domain's id (then the newest one).")
 ]
+ExperimentRef = Annotated[str, Path(pattern=NAMED, description="The experiment's id or its name.")]
 OutcomeId = Annotated[str, Path(pattern=r"^[!-.0-~]{1,200}$", description="The id of one outcome.")]
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
@@ -166,6 +167,35 @@ async def _paging(
 
 Pages = Annotated[Paging, Depends(_paging)]
 
+
+async def _newest_first(
+    newest_first: Annotated[bool, Query(alias="newestFirst", description="The newest one first.")] = False,  # noqa: FBT002 - a query
+) -> bool:
+    return newest_first
+
+
+NewestFirst = Annotated[bool, Depends(_newest_first)]
+"""In which order a listing is asked for."""
+
+_UNIT = Query(min_length=1, max_length=1000, description="A user, a tenant, a session …")
+Unit = Annotated[str, _UNIT]
+AnyUnit = Annotated[str | None, _UNIT]
+
+_Attribute = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}=", max_length=1000)]
+
+
+async def _attributes(
+    attribute: Annotated[
+        list[_Attribute] | None,
+        Query(description="What targeting looks at, as name=value: a header in lower case, or user. Repeatable."),
+    ] = None,
+) -> Mapping[str, str]:
+    return dict(said.split("=", 1) for said in attribute or ())
+
+
+Attributes = Annotated[Mapping[str, str], Depends(_attributes)]
+"""What is known of the request that a unit makes."""
+
 Actor = Annotated[
     str,
     Header(
@@ -195,6 +225,14 @@ def _nowhere(_: object) -> str:
     return ""
 
 
+class By(TypedDict):
+    """Who asks a verb, for which revision, under which request id."""
+
+    actor: str
+    expected: int | None
+    request_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Writing:
     """A change: who asks, under which request id, for which revision (None: whichever is there), and with which key."""
@@ -206,6 +244,11 @@ class Writing:
     expected: int | None
     key: str
     fingerprint: str
+
+    @property
+    def by(self) -> By:
+        """What the verbs of a service take from a request."""
+        return By(actor=self.actor, expected=self.expected, request_id=self.request_id)
 
     def give(self, action: Callable[[], T], *, status: int = 200, location: Callable[[T], str] = _nowhere) -> T:
         """Do ``action``, once when there is a key, and give what it gave with its ETag and its Location.

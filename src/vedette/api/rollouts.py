@@ -1,12 +1,12 @@
 """Rollouts over HTTP: plan, start, watch, steer, understand."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from fastapi import Depends, Query
 from pydantic import Field
 
 from vedette.api.bodies import JsonBody
-from vedette.api.requests import NAMED, Act, Create, Pages, Plane, Read, RolloutRef, Writing
+from vedette.api.requests import NAMED, Act, Create, NewestFirst, Pages, Plane, Read, RolloutRef
 from vedette.api.routes import BODY, CHANGE, Responses, many, one, plain, router
 from vedette.api.versions import Said, Why
 from vedette.control.insight import Analytics, Explanation
@@ -132,7 +132,7 @@ def list_looks(
     plane: Plane,
     rollout: RolloutRef,
     pages: Pages,
-    newest_first: Annotated[bool, Query(alias="newestFirst", description="The newest one first.")] = False,  # noqa: FBT002 - a query
+    newest_first: NewestFirst,
 ) -> Page[StoredLook]:
     """List what was seen of a rollout, in order."""
     return pages.give(plane.canary.looks(rollout, after=pages.after, limit=pages.limit, newest_first=newest_first))
@@ -161,31 +161,31 @@ def replay_rollout(
 @routes.post("/rollouts/{rollout}/pause", responses=one(*CHANGE, *BODY))
 def pause_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Stand still until a person resumes; the evidence is judged on and may abort."""
-    return write.give(lambda: plane.canary.pause(rollout, why=body.why, **_by(write)))
+    return write.give(lambda: plane.canary.pause(rollout, why=body.why, **write.by))
 
 
 @routes.post("/rollouts/{rollout}/resume", responses=one(*CHANGE, *BODY))
 def resume_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Go on from a pause; a pause for a regression is overruled by this."""
-    return write.give(lambda: plane.canary.resume(rollout, why=body.why, **_by(write)))
+    return write.give(lambda: plane.canary.resume(rollout, why=body.why, **write.by))
 
 
 @routes.post("/rollouts/{rollout}/abort", responses=one(*CHANGE, *BODY))
 def abort_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Take the version back at once; nothing outranks this."""
-    return write.give(lambda: plane.canary.abort(rollout, why=body.why, **_by(write)))
+    return write.give(lambda: plane.canary.abort(rollout, why=body.why, **write.by))
 
 
 @routes.post("/rollouts/{rollout}/retry", responses=one(*CHANGE, *BODY))
 def retry_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Begin again at step 0 with new evidence."""
-    return write.give(lambda: plane.canary.retry(rollout, why=body.why, **_by(write)))
+    return write.give(lambda: plane.canary.retry(rollout, why=body.why, **write.by))
 
 
 @routes.post("/rollouts/{rollout}/undo", responses=one(*CHANGE, *BODY))
 def undo_rollout(plane: Plane, rollout: RolloutRef, write: Act, body: Said) -> StoredRollout:
     """Return to the version that was stable before a promotion, at once."""
-    return write.give(lambda: plane.canary.undo(rollout, why=body.why, **_by(write)))
+    return write.give(lambda: plane.canary.undo(rollout, why=body.why, **write.by))
 
 
 @routes.post("/rollouts/{rollout}/promote", responses=one(*CHANGE, *BODY))
@@ -196,7 +196,7 @@ def promote_rollout(
     body: Annotated[Promotion, Depends(JsonBody(Promotion, required=False))],
 ) -> StoredRollout:
     """Be done with this step; with ``full``, make the version stable at once."""
-    return write.give(lambda: plane.canary.promote(rollout, full=body.full, why=body.why, **_by(write)))
+    return write.give(lambda: plane.canary.promote(rollout, full=body.full, why=body.why, **write.by))
 
 
 @routes.post("/rollouts/{rollout}/set-weight", responses=one(*CHANGE, *BODY))
@@ -204,14 +204,4 @@ def set_rollout_weight(
     plane: Plane, rollout: RolloutRef, write: Act, body: Annotated[Weight, Depends(JsonBody(Weight))]
 ) -> StoredRollout:
     """Give the canary another weight now, in percent, up to that of its step."""
-    return write.give(lambda: plane.canary.set_weight(rollout, body.weight, why=body.why, **_by(write)))
-
-
-class _By(TypedDict):
-    actor: str
-    expected: int | None
-    request_id: str
-
-
-def _by(write: Writing) -> _By:
-    return _By(actor=write.actor, expected=write.expected, request_id=write.request_id)
+    return write.give(lambda: plane.canary.set_weight(rollout, body.weight, why=body.why, **write.by))

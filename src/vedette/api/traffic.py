@@ -1,13 +1,17 @@
 """Traffic over HTTP: the plans of a domain, and which version a unit sees and why."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from fastapi import Path, Query
+from fastapi import Path
 
-from vedette.api.requests import DomainId, Pages, Plane, Read
+from vedette.api.requests import Attributes, DomainId, Pages, Plane, Read, Unit
 from vedette.api.routes import many, one, plain, router
+from vedette.evidence.outcome import Exposure
 from vedette.kernel.hashing import BUCKETS
 from vedette.kernel.records import record
+from vedette.routing.choose import Arm, Choice
+from vedette.routing.override import Override
 from vedette.routing.plan import FULL, TrafficPlan
 from vedette.store.pages import Page
 from vedette.store.plans import StoredPlan
@@ -19,21 +23,26 @@ routes = router("traffic")
 class Explained:
     """Which version a unit sees, and how that comes.
 
-    ``layer`` is what decided: the ``rollout`` that is under way, or ``stable`` when there is none. The unit is in
-    ``bucket`` (of 1,024, by the domain alone), which the rollout exposes as number ``rank`` (-1: no rollout); the
-    buckets of lower ranks than ``exposed`` see the canary, a fraction of one being part of it.
+    ``layer`` is what decided: an ``experiment`` that serves a version of its own, the ``rollout`` that is under way, or
+    ``stable`` when there is neither. The unit is in ``bucket`` (of 1,024, by the domain alone), which the rollout
+    exposes as number ``rank`` (-1: no rollout); the buckets of lower ranks than ``exposed`` see the canary, a fraction
+    of one being part of it. ``experiments`` are the arms it is exposed to, by the experiments' names, and ``exposures``
+    are the same as outcomes keep them; ``override`` is what they change together (None for nothing).
     """
 
     domain: str
     unit: str
     plan_revision: int
-    layer: Literal["stable", "rollout"]
-    arm: Literal["stable", "canary"]
+    layer: Literal["stable", "rollout", "experiment"]
+    arm: Arm
     version: str
     bucket: int
     rank: int
     weight: float
     exposed: float
+    experiments: Mapping[str, str]
+    exposures: tuple[Exposure, ...]
+    override: Override | None
     sentence: str
 
 
@@ -61,31 +70,36 @@ def get_plan_revision(
 
 
 @routes.get("/domains/{domain}/choose", responses=plain(404, 409))
-def choose_version(
-    plane: Plane,
-    domain: DomainId,
-    unit: Annotated[str, Query(min_length=1, max_length=1000, description="A user, a tenant, a session …")],
-) -> Explained:
-    """Say which version a unit sees by the plan in force, and how that comes."""
+def choose_version(plane: Plane, domain: DomainId, unit: Unit, attributes: Attributes) -> Explained:
+    """Say which version a unit sees by the plan in force, in which experiments it is, and how that comes."""
     compiled = plane.traffic.compiled(domain)
-    choice, plan = compiled.choose(unit), compiled.plan
-    exposed = plan.weight / FULL * BUCKETS
-    place = f"the unit is in bucket {choice.bucket} of {BUCKETS}"
-    if plan.canary is None:
-        sentence = f"{place}; no rollout is under way, so everyone sees {choice.version}"
-    else:
-        first = f"{plan.canary.version} has the first {exposed:g} buckets of the rollout's order"
-        sentence = f"{place}, number {choice.rank} (from 0) in that order; {first}, so it sees {choice.version}"
+    choice, seen = compiled.assign(unit, attributes)
+    plan = compiled.plan
     return Explained(
         domain=domain,
         unit=unit,
         plan_revision=plan.revision,
-        layer="rollout" if plan.canary else "stable",
+        layer="experiment" if choice.arm == "experiment" else "rollout" if plan.canary else "stable",
         arm=choice.arm,
         version=choice.version,
         bucket=choice.bucket,
         rank=choice.rank,
         weight=plan.weight / FULL * 100,
-        exposed=exposed,
-        sentence=sentence,
+        exposed=plan.weight / FULL * BUCKETS,
+        experiments=dict(seen.names),
+        exposures=seen.exposures,
+        override=seen.override,
+        sentence=_sentence(plan, choice, seen.names),
     )
+
+
+def _sentence(plan: TrafficPlan, choice: Choice, arms: Mapping[str, str]) -> str:
+    """Say how a choice comes, in words."""
+    place = f"the unit is in bucket {choice.bucket} of {BUCKETS}"
+    said = f" and is in {', '.join(f'{arm} of {name}' for name, arm in arms.items())}" if arms else ""
+    if choice.arm == "experiment":
+        return f"{place}{said}, which serves {choice.version}"
+    if plan.canary is None:
+        return f"{place}{said}; no rollout is under way, so everyone sees {choice.version}"
+    first = f"{plan.canary.version} has the first {plan.weight / FULL * BUCKETS:g} buckets of the rollout's order"
+    return f"{place}, number {choice.rank} (from 0) in that order{said}; {first}, so it sees {choice.version}"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from vedette.catalog.lifecycle import DomainState
 from vedette.evidence.metric import BUILT_IN, Metric
-from vedette.kernel.documents import Seconds
+from vedette.kernel.documents import Percent, Seconds
 from vedette.kernel.errors import InvalidInput, NotFound
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
@@ -28,13 +28,17 @@ class Assignment:
 
 @record
 class DomainConfig:
-    """How a domain is served; each change makes a new revision."""
+    """How a domain is served; each change makes a new revision.
+
+    ``hold_out`` is the share of units that no experiment ever sees, to know what all experiments together have done.
+    """
 
     assignment: Assignment = Assignment()
     timeout: Seconds = 60.0
     retries: int = 1
     fallback: bool = True
     metrics: tuple[Metric, ...] = ()
+    hold_out: Percent = 0.0
 
     def __post_init__(self) -> None:
         """Refuse retries without end and two metrics of one name."""

@@ -46,7 +46,7 @@ _STYLES = {"created": "green", "changed": "yellow", "unchanged": "dim"}
 @click.option("--dry-run", is_flag=True, help="Say what would change and keep nothing.")
 @in_session
 def apply(session: Session, places: tuple[str, ...], dry_run: bool) -> None:  # noqa: FBT001 - a flag
-    """Make domains, versions and rollouts be as documents say, all of it or nothing."""
+    """Make domains, versions, rollouts and experiments be as documents say, all of it or nothing."""
     texts = [read_text(path) for place in places for path in _files(place)]
     if not any(written.strip() for written, _ in texts):
         raise InvalidInput(f"{', '.join(places)} holds no documents")

@@ -42,8 +42,8 @@ MEANINGS: Mapping[int, str] = {
     7: "something needed did not answer",
     8: "stored bytes are not what their digest or chain says",
     9: "another replica holds the object",
-    NOT_PROMOTED: "rollout watch --exit-status: the rollout ended, and not promoted",
-    TIMED_OUT: "rollout watch --timeout: it had not ended by then",
+    NOT_PROMOTED: "watch --exit-status: the rollout ended not promoted, or the experiment without a winner",
+    TIMED_OUT: "watch --timeout: it had not ended by then",
     UNSOUND: "doctor found something that has to be repaired",
     INTERRUPTED: "interrupted (Ctrl-C)",
 }

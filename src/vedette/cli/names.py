@@ -1,4 +1,4 @@
-"""Completion of names that exist: domains, versions of the domain before, rollouts. What fails completes nothing."""
+"""Completion of names that exist: domains, their versions, rollouts, experiments. What fails completes nothing."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -33,3 +33,4 @@ version = _completer(
     lambda plane, ctx: (item.name for item in plane.versions.page(ctx.params["domain"], limit=_MOST).items)
 )
 rollout = _completer(lambda plane, _: (item.name for item in plane.canary.page(limit=_MOST).items))
+experiment = _completer(lambda plane, _: (item.name for item in plane.experiments.page(limit=_MOST).items))

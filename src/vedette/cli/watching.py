@@ -30,7 +30,8 @@ PHASE_STYLES = {
 }
 FINDING_STYLES = {"regression": "red", "clear": "green", "non-inferior": "bold green", "insufficient": "yellow"}
 _BAR = 40
-_PATIENCE = 60.0  # seconds without an answer after which watching ends
+PATIENCE = 60.0
+"""Seconds without an answer after which watching ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ def _follow(
             sight = look(plane, sight.rollout.id)
             answered = time.monotonic()
         except Unavailable:
-            if time.monotonic() - answered > _PATIENCE:
+            if time.monotonic() - answered > PATIENCE:
                 raise
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from vedette.client.domains import Domains
+from vedette.client.experiments import Experiments
 from vedette.client.governance import Governance
 from vedette.client.outcomes import Outcomes
 from vedette.client.rollouts import Rollouts
@@ -29,6 +30,7 @@ class Client:
         domains: the domain catalogue.
         versions: model versions and what served when.
         canary: rollouts.
+        experiments: experiments.
         traffic: traffic plans, and which version a unit sees.
         governance: the audit log.
         lake: outcomes made elsewhere, and late judgements.
@@ -44,6 +46,7 @@ class Client:
         self.domains = Domains(self._wire)
         self.versions = Versions(self._wire)
         self.canary = Rollouts(self._wire)
+        self.experiments = Experiments(self._wire)
         self.traffic = Traffic(self._wire)
         self.governance = Governance(self._wire)
         self.lake = Outcomes(self._wire)
@@ -56,7 +59,7 @@ class Client:
     def apply(
         self, text: str, *, actor: str = "", dry_run: bool = False, request_id: str = ""
     ) -> "tuple[Applied, ...]":
-        """Make domains, versions and rollouts be as the documents of a YAML or JSON text say, all of it or nothing.
+        """Make what is stored be as the documents of a YAML or JSON text say, all of it or nothing.
 
         In complaints the text is called ``<body>``; local artefacts are paths on the server.
         """

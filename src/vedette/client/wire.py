@@ -178,9 +178,13 @@ def _details(problem: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in problem.get("details", {}).items() if name not in {"message", "hint"}}
 
 
-def _plain(query: Mapping[str, object]) -> dict[str, str]:
-    """Write query values as the API reads them; None is left out."""
-    return {name: _said(value) for name, value in query.items() if value is not None}
+def _plain(query: Mapping[str, object]) -> dict[str, str | list[str]]:
+    """Write query values as the API reads them; None is left out, and each item of a list is said by itself."""
+    return {
+        name: [_said(item) for item in value] if isinstance(value, list) else _said(value)
+        for name, value in query.items()
+        if value is not None
+    }
 
 
 def _said(value: object) -> str:

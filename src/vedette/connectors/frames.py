@@ -176,17 +176,23 @@ def _of(library: str, *names: str) -> Callable[[object], bool]:
 def _files(paths: Iterable[str | Path], question: Question) -> Table:
     from vedette.connectors.frames_duckdb import from_files
 
-    found = [file for path in paths for file in _matching(path)]
+    found = [file for path in paths for file in matching_files(path)]
     if not found:
         raise InvalidInput("there are no paths")
-    kinds = {_kind(file) for file in found}
+    kinds = {kind_of_file(file) for file in found}
     if len(kinds) > 1:
         raise InvalidInput(f"files of different kinds cannot be read as one table: {', '.join(sorted(kinds))}")
     # Each is there by this name; what is special to a pattern in it is not one.
     return from_files([glob.escape(file) for file in found], kinds.pop(), question)
 
 
-def _matching(path: str | Path) -> list[str]:
+def matching_files(path: str | Path) -> list[str]:
+    """Give the files a path stands for, ``*`` and ``**`` read as shells do.
+
+    Raises:
+        NotFound: There is none.
+        InvalidInput: It is a directory, or an address of another machine.
+    """
     if Path(path).is_file():
         return [str(path)]
     if Path(path).is_dir():
@@ -200,7 +206,12 @@ def _matching(path: str | Path) -> list[str]:
     return found
 
 
-def _kind(file: str) -> str:
+def kind_of_file(file: str) -> str:
+    """Give what a file is read as, by its name: parquet, csv or json.
+
+    Raises:
+        InvalidInput: It is of no kind that can be read.
+    """
     endings = [ending.lower() for ending in Path(file).suffixes]
     ending = next((ending for ending in reversed(endings) if ending not in _COMPRESSED), "")
     if ending not in _KINDS:

@@ -1,8 +1,9 @@
 """Applying documents: make what is stored be as the documents say, all of it or nothing.
 
-Domains come first, then model versions, then rollouts, whatever their order in the text. ``metadata.name`` is the id of
-a Domain, the name of a ModelVersion (``spec.domain`` says whose) and the name of a Rollout. ``metadata.labels`` label
-domains and versions. A dry run does the very same work and keeps nothing of it.
+Domains come first, then model versions, rollouts and experiments, whatever their order in the text. ``metadata.name``
+is the id of a Domain, the name of a ModelVersion (``spec.domain`` says whose), of a Rollout and of an Experiment, which
+is drafted and not started. ``metadata.labels`` label domains and versions. A dry run does the very same work and keeps
+nothing of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,12 @@ from vedette.catalog.domain import Domain, DomainSpec
 from vedette.catalog.version import VersionSpec
 from vedette.control.change import since
 from vedette.control.plane import ControlPlane
+from vedette.experiments.spec import ExperimentSpec
 from vedette.kernel.documents import KINDS, Document, dump, read_documents
 from vedette.kernel.errors import InvalidDocument, InvalidInput, NotFound, VedetteError
 from vedette.kernel.records import record
 from vedette.rollouts.spec import RolloutSpec
+from vedette.store import experiments
 from vedette.store.rollouts import StoredRollout
 
 
@@ -41,7 +44,7 @@ class Applied:
 def apply_documents(
     plane: ControlPlane, documents: Sequence[Document], *, actor: str, dry_run: bool = False, request_id: str = ""
 ) -> tuple[Applied, ...]:
-    """Make domains, versions and rollouts be as ``documents`` say, in one transaction.
+    """Make domains, versions, rollouts and experiments be as ``documents`` say, in one transaction.
 
     Args:
         plane: where.
@@ -78,7 +81,10 @@ def apply_text(
     return apply_documents(plane, documents, actor=actor, dry_run=dry_run, request_id=request_id)
 
 
-_Spec = DomainSpec | VersionDocument | RolloutSpec
+_Spec = DomainSpec | VersionDocument | RolloutSpec | ExperimentSpec
+
+
+_NAMES = {"Rollout": "a rollout", "Experiment": "an experiment"}
 
 
 def _build(document: Document) -> _Spec:
@@ -87,8 +93,10 @@ def _build(document: Document) -> _Spec:
     if document.kind == "ModelVersion":
         return document.build(VersionDocument)
     if document.labels:
-        raise _refuse(document, "a rollout has no labels", "metadata")
-    return document.build(RolloutSpec)
+        raise _refuse(document, f"{_NAMES[document.kind]} has no labels", "metadata")
+    if document.kind == "Rollout":
+        return document.build(RolloutSpec)
+    return document.build(ExperimentSpec)
 
 
 def _apply(plane: ControlPlane, document: Document, spec: _Spec, actor: str, request_id: str) -> Applied:
@@ -97,7 +105,9 @@ def _apply(plane: ControlPlane, document: Document, spec: _Spec, actor: str, req
             return _domain(plane, document, spec, actor, request_id)
         if isinstance(spec, VersionDocument):
             return _version(plane, document, spec, actor, request_id)
-        return _rollout(plane, document, spec, actor, request_id)
+        if isinstance(spec, RolloutSpec):
+            return _rollout(plane, document, spec, actor, request_id)
+        return _experiment(plane, document, spec, actor, request_id)
     except VedetteError as error:
         error.details = {**error.details, "document": f"{document.kind} {document.name}", "line": _line(document)}
         raise
@@ -133,6 +143,14 @@ def _version(plane: ControlPlane, document: Document, spec: VersionDocument, act
 def _rollout(plane: ControlPlane, document: Document, spec: RolloutSpec, actor: str, request_id: str) -> Applied:
     before = _known(plane, document.name)
     after = plane.canary.apply(document.name, spec, actor=actor, request_id=request_id)
+    unchanged = before is not None and after.revision == before.revision
+    return _said(document, spec.domain, dump(before.spec) if before else None, dump(after.spec), unchanged=unchanged)
+
+
+def _experiment(plane: ControlPlane, document: Document, spec: ExperimentSpec, actor: str, request_id: str) -> Applied:
+    with plane.changes.reading() as connection:
+        before = experiments.named(connection, document.name)
+    after = plane.experiments.apply(document.name, spec, actor=actor, request_id=request_id)
     unchanged = before is not None and after.revision == before.revision
     return _said(document, spec.domain, dump(before.spec) if before else None, dump(after.spec), unchanged=unchanged)
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from vedette.control.change import Change
+from vedette.control.notices import tell
 from vedette.control.traffic import Traffic
 from vedette.kernel.decision import Action, Decision
 from vedette.kernel.documents import dump
 from vedette.kernel.errors import StaleRevision
 from vedette.kernel.records import evolve
 from vedette.rollouts.machine import Phase, RolloutStatus
-from vedette.store import outbox, rollouts, versions
+from vedette.store import rollouts, versions
 from vedette.store.leases import Lease
 from vedette.store.rollouts import StoredDecision, StoredRollout
 
@@ -78,11 +79,7 @@ def settle(
     if status.step_plan != before.step_plan and status.weight > 0 and plan.revision != status.step_plan:
         raise StaleRevision(f"the traffic plan of {stored.domain!r} was changed meanwhile", hint="look again")
     if decision.action is not Action.HOLD:
-        for index, url in enumerate(stored.spec.webhooks):
-            effect = f"{stored.id}/{stored.revision}/{index}"
-            outbox.add(
-                change.connection, effect, kind="webhook", payload=_news(change, stored, decision, url), at=change.at
-            )
+        tell(change, f"{stored.id}/{stored.revision}", stored.spec.webhooks, _news(change, stored, decision))
     return stored
 
 
@@ -101,23 +98,20 @@ def _set_aliases(change: Change, stored: StoredRollout, before: RolloutStatus) -
         versions.set_alias(connection, domain, "candidate", stored.spec.version)
 
 
-def _news(change: Change, stored: StoredRollout, decision: Decision, url: str) -> Mapping[str, Any]:
+def _news(change: Change, stored: StoredRollout, decision: Decision) -> Mapping[str, Any]:
     """Say what happened, for the people and machines that asked to be told."""
     status = stored.status
     return {
-        "url": url,
-        "body": {
-            "event": f"rollout.{decision.action}",
-            "rollout": stored.id,
-            "name": stored.name,
-            "domain": stored.domain,
-            "version": stored.spec.version,
-            "phase": status.phase,
-            "attempt": status.attempt,
-            "step": status.step,
-            "weight": status.weight,
-            "at": change.at.isoformat(),
-            "actor": change.actor,
-            "reasons": [dump(item) for item in decision.reasons],
-        },
+        "event": f"rollout.{decision.action}",
+        "rollout": stored.id,
+        "name": stored.name,
+        "domain": stored.domain,
+        "version": stored.spec.version,
+        "phase": status.phase,
+        "attempt": status.attempt,
+        "step": status.step,
+        "weight": status.weight,
+        "at": change.at.isoformat(),
+        "actor": change.actor,
+        "reasons": [dump(item) for item in decision.reasons],
     }

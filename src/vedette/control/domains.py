@@ -7,12 +7,15 @@ from vedette.catalog.domain import Domain, DomainSpec
 from vedette.catalog.lifecycle import DomainEvent, DomainState, follow
 from vedette.control.change import Change, Changes, since
 from vedette.control.traffic import Traffic
+from vedette.evidence.metric import BUILT_IN
 from vedette.kernel.documents import dump
 from vedette.kernel.errors import NotFound, Refused, StaleRevision
 from vedette.kernel.records import evolve
-from vedette.store import domains
+from vedette.store import domains, experiments
 from vedette.store.domains import DomainRevision
 from vedette.store.pages import Page
+
+_HINTS = {"active rollouts": "abort or finish its rollout", "running experiments": "stop its experiments"}
 
 
 class Domains:
@@ -78,7 +81,7 @@ class Domains:
 
         Raises:
             NotFound: there is no such domain.
-            Refused: it is not active.
+            Refused: it is not active, or a metric goes that a running experiment measures.
             StaleRevision: it is not at ``expected_revision``; nothing was changed.
         """
         with self._changes.reading() as connection:
@@ -115,7 +118,7 @@ class Domains:
         """Stop serving a domain and keep everything it has.
 
         Raises:
-            Refused: it is not active, or a rollout of it still runs.
+            Refused: it is not active, or a rollout or an experiment of it still runs.
         """
         domain = self.get(domain_id)
         return self._move(domain, domain, DomainEvent.ARCHIVE, actor, expected_revision, request_id)
@@ -133,7 +136,7 @@ class Domains:
         """Delete a domain that nothing depends on; its record stays.
 
         Raises:
-            Refused: a rollout of it runs, or it is still served.
+            Refused: a rollout or an experiment of it runs, or it is still served.
         """
         domain = self.get(domain_id)
         return self._move(domain, domain, DomainEvent.DELETE, actor, expected_revision, request_id)
@@ -149,6 +152,8 @@ class Domains:
         with self._changes.begin(actor, request_id) as change:
             if event in {DomainEvent.ARCHIVE, DomainEvent.DELETE}:
                 _refuse_dependants(change, domain, event)
+            if event is DomainEvent.UPDATE:
+                _keep_metrics(change, wanted)
             after = evolve(wanted, state=state, revision=domain.revision + 1, updated_at=change.at)
             domains.replace(change.connection, after, expected_revision=domain.revision, actor=change.actor)
             difference = since(dump(domain), dump(after))
@@ -179,5 +184,15 @@ def _refuse_dependants(change: Change, domain: Domain, event: DomainEvent) -> No
         named = ", ".join(f"{count} {what}" for what, count in held.items())
         raise Refused(
             f"cannot {event} domain {domain.id!r}: {named} depend on it",
-            hint="abort or finish its rollout" if "active rollouts" in held else "archive it first",
+            hint=next((hint for what, hint in _HINTS.items() if what in held), "archive it first"),
         )
+
+
+def _keep_metrics(change: Change, wanted: Domain) -> None:
+    """Refuse to take away a metric that a running experiment measures."""
+    known = {metric.name for metric in (*BUILT_IN, *wanted.config.metrics)}
+    for experiment in experiments.running(change.connection, wanted.id):
+        if gone := sorted({use.metric for use in experiment.spec.metrics} - known):
+            raise Refused(
+                f"experiment {experiment.name!r} measures {', '.join(gone)}", hint="keep the metric, or stop it first"
+            )

@@ -9,6 +9,7 @@ from typing import Self
 from vedette.control.change import Changes
 from vedette.control.courier import Courier
 from vedette.control.domains import Domains
+from vedette.control.experiments import MultiVariantTestManager
 from vedette.control.governance import DomainGovernance
 from vedette.control.instruments import Instruments
 from vedette.control.jobs import Housekeeper
@@ -31,10 +32,11 @@ class ControlPlane:
         domains: the domain catalogue.
         versions: model versions and what served when.
         canary: rollouts.
+        experiments: multi-variant tests.
         traffic: plans, for gateways and for asking which version a unit sees.
         governance: the audit log.
         lake: outcomes and the evidence they are.
-        reconciler: moves rollouts, one pass at a time or in the background (`start`).
+        reconciler: moves rollouts and experiments, one pass at a time or in the background (`start`).
         folder: where local files live.
     """
 
@@ -51,6 +53,7 @@ class ControlPlane:
         self.domains = Domains(changes, self.traffic)
         self.versions = Versions(changes, self.traffic)
         self.canary = CanaryDeployment(self)
+        self.experiments = MultiVariantTestManager(self)
         self.governance = DomainGovernance(self)
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)
         self.courier = Courier(store, clocks)

@@ -1,4 +1,4 @@
-"""The one loop: look at every active rollout this replica holds, ask what follows, commit it.
+"""The one loop: look at every active rollout and experiment this replica holds, ask what follows, commit it.
 
 Level-triggered: nothing is remembered here that is not stored, but a cache of leases. Killing the process between any
 two writes and starting again comes to the same end. A pass that changes nothing writes nothing (leases apart, which
@@ -7,12 +7,18 @@ are the proof that somebody watches).
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable
+from functools import partial
 
+from vedette.control import experiment_look
 from vedette.control.change import Changes
 from vedette.control.commit import commit
+from vedette.control.experiment_pass import ExperimentMover
+from vedette.control.foundation import Ground
+from vedette.control.holding import Holding
 from vedette.control.instruments import Instruments
 from vedette.control.look import lease_name, take_look
+from vedette.control.rollouts import CanaryDeployment
 from vedette.control.traffic import Traffic
 from vedette.kernel.clock import Moment
 from vedette.kernel.documents import dump
@@ -20,8 +26,8 @@ from vedette.kernel.errors import Conflict, LeaseLost, Unavailable, VedetteError
 from vedette.lake.evidence import LakeReader
 from vedette.rollouts.advance import Advance, Look, advance
 from vedette.rollouts.replay import RecordedLook
-from vedette.store import leases, rollouts
-from vedette.store.leases import Lease
+from vedette.store import experiments, leases, rollouts
+from vedette.store.experiments import StoredExperiment
 from vedette.store.rollouts import StoredLook, StoredRollout
 
 log = logging.getLogger(__name__)
@@ -30,7 +36,7 @@ ACTOR = "vedette/reconciler"
 
 
 class Reconciler:
-    """Moves rollouts. Any number of replicas may run one; each rollout is moved by one of them at a time.
+    """Moves rollouts and experiments. Any number of replicas may run one; each object is moved by one at a time.
 
     Args:
         changes: the transaction rule.
@@ -47,10 +53,10 @@ class Reconciler:
         self._traffic = traffic
         self._lake = lake
         self._instruments = instruments
-        self._ttl = ttl
-        self._holder = instruments.new_id()
-        self._held: dict[str, tuple[Lease, float]] = {}
+        self._holding = Holding(changes, instruments, ttl)
         self._last_looks: dict[str, object] = {}
+        canary = CanaryDeployment(Ground(changes=changes, traffic=traffic, lake=lake, instruments=instruments))
+        self._experiments = ExperimentMover(changes, traffic, lake, canary, instruments)
 
     def run(self, stop: threading.Event, interval: float = 1.0) -> None:
         """Pass after pass until ``stop`` is set; a pass that fails is logged and tried again."""
@@ -66,35 +72,47 @@ class Reconciler:
             log.warning("leases were not given back and will run out: %s", error)
 
     def tick(self) -> int:
-        """Make one pass over all active rollouts this replica holds; give how many it changed."""
+        """Make one pass over all active rollouts and experiments this replica holds; give how many it changed."""
         with self._changes.reading() as connection:
             active = rollouts.active(connection)
-        self._hold(active)
+            tests = [it for it in experiments.moving(connection) if experiment_look.is_watched(it)]
+        names = {lease_name(it) for it in active} | {experiment_look.lease_name(it) for it in tests}
+        if self._holding.hold(names):  # another replica may have looked since
+            self._last_looks.clear()
+            self._experiments.forget()
         self._last_looks = {it.id: self._last_looks[it.id] for it in active if it.id in self._last_looks}
-        return sum(self._pass(stored) for stored in active if lease_name(stored) in self._held)
+        self._experiments.forget(but={it.id for it in tests})
+        moves = [(f"rollout {it.id}", lease_name(it), partial(self._move, it)) for it in active]
+        moves += [
+            (f"experiment {it.id}", experiment_look.lease_name(it), partial(self._move_experiment, it)) for it in tests
+        ]
+        return sum(self._pass(what, lease, move) for what, lease, move in moves)
 
     def release(self) -> None:
         """Give every lease back, with the time watched so far, so that another replica need not wait."""
-        self._renew(list(self._held))
-        self._let_go(set(self._held))
+        self._holding.release()
 
-    def _pass(self, stored: StoredRollout) -> bool:
+    def _pass(self, what: str, lease: str, move: Callable[[], bool]) -> bool:
+        if lease not in self._holding:
+            return False
         try:
-            return self._move(stored)
+            return move()
         except LeaseLost:
-            self._held.pop(lease_name(stored), None)
+            self._holding.lost(lease)
         except Conflict as error:
-            log.info("rollout %s moved meanwhile: %s", stored.id, error)
+            log.info("%s moved meanwhile: %s", what, error)
         except Unavailable:
-            raise  # the store itself: no other rollout would fare better
-        except Exception:  # one rollout that breaks, in whatever way, must not stop the others from being watched
-            log.exception("rollout %s could not be moved, trying again", stored.id)
+            raise  # the store itself: nothing else would fare better
+        except Exception:  # one that breaks, in whatever way, must not stop the others from being watched
+            log.exception("%s could not be moved, trying again", what)
         return False
 
+    def _move_experiment(self, stored: StoredExperiment) -> bool:
+        return self._experiments.move(stored, self._holding.lease(experiment_look.lease_name(stored)))
+
     def _move(self, stored: StoredRollout) -> bool:
-        lease, since = self._held[lease_name(stored)]
+        lease, watched = self._holding.lease(lease_name(stored)), self._holding.watched(lease_name(stored))
         now = self._instruments.now()
-        watched = lease.held + min(self._instruments.monotonic() - since, self._ttl)
         with self._changes.reading() as connection:
             if rollouts.get(connection, stored.id).revision != stored.revision:
                 return False
@@ -143,36 +161,3 @@ class Reconciler:
             observations=observations,
             verdicts=tuple(verdict.figures() for verdict in step.verdicts),
         )
-
-    def _hold(self, active: Sequence[StoredRollout]) -> None:
-        """Renew the leases that are a third used, let go of those not needed, and take those that are free."""
-        names = {lease_name(stored) for stored in active}
-        self._let_go(self._held.keys() - names)
-        now = self._instruments.monotonic()
-        self._renew([name for name, (_, since) in self._held.items() if now - since > self._ttl / 3])
-        wanted = names - self._held.keys()
-        if wanted:
-            with self._changes.reading() as connection:
-                wanted -= {lease.name for lease in leases.current(connection)}
-        if wanted:
-            with self._changes.store.transaction() as connection:
-                gained = leases.acquire(connection, sorted(wanted), self._holder, ttl=self._ttl)
-            self._held |= {lease.name: (lease, self._instruments.monotonic()) for lease in gained}
-            self._last_looks.clear()  # another replica may have looked since
-
-    def _let_go(self, names: Collection[str]) -> None:
-        """Give leases back, so that whoever needs them next need not wait for them to run out."""
-        if not names:
-            return
-        with self._changes.store.transaction() as connection:
-            leases.release(connection, [self._held.pop(name)[0] for name in names])
-
-    def _renew(self, names: Sequence[str]) -> None:
-        if not names:
-            return
-        now = self._instruments.monotonic()
-        with self._changes.store.transaction() as connection:
-            kept = leases.renew(connection, {self._held[n][0]: now - self._held[n][1] for n in names})
-        for name in names:
-            del self._held[name]
-        self._held |= {lease.name: (lease, now) for lease in kept}

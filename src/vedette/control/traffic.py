@@ -1,10 +1,11 @@
 """Traffic: compile each domain's plan from what is stored, publish it, hand it to gateways, take their confirmations.
 
-A plan changes only inside somebody's change (a rollout's step, a new stable version, a configuration), in the same
-transaction; publishing an equal plan writes nothing. Gateways read plans here and nowhere else.
+A plan changes only inside somebody's change (a rollout's step, an experiment's start, a new stable version, a
+configuration), in the same transaction; publishing an equal plan writes nothing. Gateways read plans here and nowhere
+else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -12,13 +13,16 @@ from sqlalchemy import Connection
 from vedette.catalog.domain import Domain
 from vedette.catalog.lifecycle import DomainState
 from vedette.control.change import Change, Changes
+from vedette.control.experiment_admission import running_of
 from vedette.control.instruments import Instruments
 from vedette.kernel.errors import NotFound, Refused
 from vedette.kernel.records import evolve
 from vedette.rollouts.machine import ACTIVE
 from vedette.routing.choose import Choice, CompiledPlan
+from vedette.routing.layers import Layer, RunningExperiment
 from vedette.routing.plan import Canary, TrafficPlan, millionths
-from vedette.store import domains, plans, rollouts, versions
+from vedette.store import domains, experiments, plans, rollouts, versions
+from vedette.store.experiments import StoredExperiment
 from vedette.store.pages import Page
 from vedette.store.plans import StoredPlan
 
@@ -50,6 +54,7 @@ class Traffic:
             stable=plan.stable,
             canary=plan.canary.version if plan.canary else "",
             weight=plan.weight,
+            experiments=[experiment.name for layer in plan.layers for experiment in layer.experiments],
         )
         return plan
 
@@ -149,13 +154,31 @@ def _compile(connection: Connection, domain: Domain, last: int) -> TrafficPlan:
             salt=running.status.salt,
             weight=millionths(running.status.weight),
         )
+    layers = _layers(experiments.exposing(connection, domain.id))
     named = {stable} - {""} | ({canary.version} if canary else set())
+    on_trial = {
+        override.version
+        for layer in layers
+        for experiment in layer.experiments
+        for override in experiment.overrides.values()
+        if override.version
+    }
     return TrafficPlan(
         domain=domain.id,
         revision=last + 1,
         stable=stable,
         canary=canary,
-        backends={name: versions.get(connection, domain.id, name).spec.backend for name in sorted(named)},
+        backends={name: versions.get(connection, domain.id, name).spec.backend for name in sorted(named | on_trial)},
         config=domain.config,
         serving=domain.state is DomainState.ACTIVE and bool(named),
+        layers=layers,
+        hold_out=millionths(domain.config.hold_out),
     )
+
+
+def _layers(running: Iterable[StoredExperiment]) -> tuple[Layer, ...]:
+    """Put running experiments into their layers; a layer's salt is its name, so that it never moves anybody."""
+    by_layer: dict[str, list[RunningExperiment]] = {}
+    for experiment in running:
+        by_layer.setdefault(experiment.spec.layer, []).append(running_of(experiment))
+    return tuple(Layer(name=name, salt=name, experiments=tuple(held)) for name, held in sorted(by_layer.items()))

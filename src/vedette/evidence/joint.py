@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike
 from vedette.evidence.summary import FloatArray, Moments
 from vedette.kernel.errors import InvalidInput
 
+Column = ArrayLike | Sequence[float | None]
+"""Values of a column, one a row; None and NaN are missing."""
+
 Missing = Literal["refuse", "drop", "zero"]
 """What to do with rows that lack a value: refuse them all, leave those rows out, or read what is missing as 0."""
 
@@ -106,7 +109,7 @@ class JointMoments:
         )
 
 
-def joint_moments(columns: Mapping[str, ArrayLike], *, missing: Missing = "refuse") -> JointMoments:
+def joint_moments(columns: Mapping[str, Column], *, missing: Missing = "refuse") -> JointMoments:
     """Joint moments of the rows of some columns of one length, in two passes so that no digit is lost.
 
     Args:
@@ -130,7 +133,7 @@ def joint_moments(columns: Mapping[str, ArrayLike], *, missing: Missing = "refus
 
 
 def joint_moments_by(
-    groups: ArrayLike, columns: Mapping[str, ArrayLike], *, missing: Missing = "refuse"
+    groups: ArrayLike | Sequence[object], columns: Mapping[str, Column], *, missing: Missing = "refuse"
 ) -> dict[str, JointMoments]:
     """Joint moments of the rows of each group, by the group's name as text; `groups[i]` is the group of row i.
 
@@ -165,7 +168,7 @@ def together(parts: Iterable[JointMoments]) -> JointMoments:
     return merged
 
 
-def _table(columns: Mapping[str, ArrayLike], missing: Missing) -> FloatArray:
+def _table(columns: Mapping[str, Column], missing: Missing) -> FloatArray:
     if not columns:
         raise InvalidInput("joint moments need at least one column")
     arrays = [np.asarray(values, np.float64).ravel() for values in columns.values()]
@@ -188,5 +191,5 @@ def _table(columns: Mapping[str, ArrayLike], missing: Missing) -> FloatArray:
     )
 
 
-def _first(columns: Mapping[str, ArrayLike], marked: np.ndarray[Any, np.dtype[np.bool_]]) -> str:
+def _first(columns: Mapping[str, Column], marked: np.ndarray[Any, np.dtype[np.bool_]]) -> str:
     return tuple(columns)[int(np.argmax(marked.any(axis=1)))]

@@ -7,17 +7,19 @@ are apart: they are judged by a confidence sequence whatever the design, because
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vedette.experiments.design import Experiment
-from vedette.experiments.metrics import Measured, Proportion, Quantile, Ratio
 from vedette.experiments.monitoring import AnytimeValid, Fixed, GroupSequential
 from vedette.experiments.observed import Observed
 from vedette.experiments.simultaneous import corrected
 from vedette.experiments.verdict import Breach, Standing, Verdict, conclude, established
+from vedette.experiments.wording import lead, method, said_interval, said_of
 from vedette.kernel.records import record
-from vedette.kernel.tables import Shown, Table, say_interval, say_number, say_p, say_percent
+from vedette.kernel.tables import Shown, Table, say_number, say_p, say_p_in_words, say_percent
+from vedette.stats.cautions import CAUTIONS, Caution
 from vedette.stats.contrasts import Contrasts, FixedRule, Pair, Rule, SequenceRule, against, all_pairs, contrasts
 from vedette.stats.effect_mixture import WIDE
 from vedette.stats.estimates import Estimates
@@ -25,10 +27,14 @@ from vedette.stats.futility import LowConditionalPower
 from vedette.stats.group_sequential import Design, boundaries
 from vedette.stats.group_sequential_inference import conditional_power
 from vedette.stats.look_rule import LookRule
-from vedette.stats.results import CAUTIONS, Caution, Comparison, Estimate, comparison_rows, estimate_rows
+from vedette.stats.results import Comparison, Estimate, comparison_rows, estimate_rows
 from vedette.stats.sequential import Side
 from vedette.stats.spending import Family
 from vedette.stats.srm import RatioCheck
+
+if TYPE_CHECKING:
+    from vedette.charts.chart import Chart
+    from vedette.experiments.report import ExperimentReport
 
 SRM_ALPHA = 0.001
 """A split this unlikely is broken: nothing is concluded from it."""
@@ -74,6 +80,7 @@ class Analysis(Shown):
     split: RatioCheck | None
     progress: Progress
     information: float | None
+    units: Mapping[str, float]
     asked: Experiment = field(repr=False)
     observed: Observed = field(repr=False)
     pairs: Contrasts = field(repr=False)
@@ -99,6 +106,27 @@ class Analysis(Shown):
                 return row
         raise KeyError(f"{treatment} is not compared in {metric}")
 
+    def report(self) -> "ExperimentReport":
+        """Say all that was found as plain records: with ranks, beliefs, and what the winner is worth."""
+        from vedette.experiments.report import report  # a report is made of an analysis
+
+        return report(self, self.units)
+
+    def forest(self) -> "Chart":
+        """Draw every comparison with its interval."""
+        from vedette.experiments.pictures import forest  # same
+
+        return forest(self.report(), alpha=self.asked.alpha)
+
+    def ranks(self) -> "Chart":
+        """Draw where each arm may stand in the primary metric."""
+        from vedette.experiments.pictures import ranks  # same
+
+        return ranks(self.report())
+
+    def _repr_html_(self) -> str:
+        return f"{self.forest()}{self.table()._repr_html_()}"
+
     def table(self) -> Table:
         """Give one row a comparison, the verdict above it and what to be careful about below."""
         columns = ("metric", "role", "comparison", "effect", "relative", "interval", "p", "p adjusted", "verdict")
@@ -110,10 +138,10 @@ class Analysis(Shown):
                 f"{row.treatment} vs {row.reference}",
                 row.effect,
                 None if Caution.UNBOUNDED in row.warnings else row.relative_effect,
-                _interval(row),
+                said_interval(row),
                 row.p_value,
                 row.p_adjusted,
-                _said_of(row, self.asked.alpha),
+                said_of(row, self.asked.alpha),
             )
             for row in self.comparisons
         )
@@ -154,7 +182,7 @@ def analyze(asked: Experiment, observed: Observed, progress: Progress | None, go
         standing,
         breaches=breaches,
         same=_same(now, found, decisive, settled),
-        lead=_lead(now, decisive, settled, found.arms),
+        lead=lead(now, decisive, settled, found.arms),
     )
     cautions = seen.cautions
     return Analysis(
@@ -164,7 +192,7 @@ def analyze(asked: Experiment, observed: Observed, progress: Progress | None, go
             found,
             made,
             kind=rule.kind,
-            methods=[_method(metric, rule, clustered=seen.clustered) for metric in now.metrics],
+            methods=[method(metric, rule, clustered=seen.clustered) for metric in now.metrics],
             better=[metric.better for metric in now.metrics],
             p_adjusted=p_adjusted,
             simultaneous=wide,
@@ -173,6 +201,7 @@ def analyze(asked: Experiment, observed: Observed, progress: Progress | None, go
         split=seen.split,
         progress=Progress(looks=looks, established=verdict.established),
         information=information,
+        units=seen.units,
         asked=now,
         observed=seen,
         pairs=decisive,
@@ -301,7 +330,7 @@ def _broken(seen: Observed) -> str:
     if seen.split is None or seen.split.p_value >= SRM_ALPHA:
         return ""
     counts = ", ".join(f"{arm} {count:,.0f}" for arm, count in seen.units.items())
-    return f"the arms got {counts}, which the intended split gives with p = {say_p(seen.split.p_value)}"
+    return f"the arms got {counts}, which the intended split gives with {say_p_in_words(seen.split.p_value)}"
 
 
 def _same(asked: Experiment, found: Estimates, made: Contrasts, settled: Sequence[Pair]) -> bool:
@@ -313,63 +342,6 @@ def _same(asked: Experiment, found: Estimates, made: Contrasts, settled: Sequenc
         return False
     inside = (made.relative_low[0] >= -margin) & (made.relative_high[0] <= margin)
     return all(bool(inside[place]) for place, pair in enumerate(made.pairs) if set(pair) <= set(tied))
-
-
-def _lead(asked: Experiment, made: Contrasts, settled: Sequence[Pair], arms: Sequence[str]) -> str:
-    """Say how far the winner, if there is one, is ahead of the control (or of the next best)."""
-    over: dict[str, int] = {}
-    for better, _ in settled:
-        over[better] = over.get(better, 0) + 1
-    winner = next((arm for arm, count in over.items() if count == len(arms) - 1), "")
-    if not winner:
-        return ""
-    rival = asked.control if asked.control in arms and asked.control != winner else ""
-    rival = rival or next(arm for arm in arms if arm != winner)
-    for place, pair in enumerate(made.pairs):
-        if set(pair) == {winner, rival}:
-            turned = pair[0] != winner
-            return _said_effect(made, place, rival, asked.alpha, turned=turned)
-    return ""
-
-
-def _said_effect(made: Contrasts, place: int, rival: str, alpha: float, *, turned: bool) -> str:
-    sure = f"{100 * (1 - alpha):g} % interval"
-    relative = [float(part[0, place]) for part in (made.relative, made.relative_low, made.relative_high)]
-    if not turned and all(math.isfinite(part) for part in relative):
-        effect, low, high = relative
-        return f"{say_percent(effect)} over {rival} ({sure} {say_interval(low, high, say_percent)})"
-    effect, low, high = (float(part[0, place]) for part in (made.effect, made.low, made.high))
-    if turned:
-        effect, low, high = -effect, -high, -low
-    return f"{'+' if effect > 0 else ''}{say_number(effect)} over {rival} ({sure} {say_interval(low, high)})"
-
-
-def _interval(row: Comparison) -> str:
-    """Say the relative interval, or the absolute one where that has no bound."""
-    if row.relative_low is None and row.relative_high is None:
-        return say_interval(row.low, row.high)
-    return say_interval(row.relative_low, row.relative_high, say_percent)
-
-
-def _said_of(row: Comparison, alpha: float) -> str:
-    if row.p_adjusted is None or row.p_adjusted > alpha or row.improved is None:
-        return ""
-    return "better" if row.improved else "worse"
-
-
-def _method(metric: Measured, rule: Rule, *, clustered: bool) -> str:
-    """Say in words which test a metric was judged by."""
-    what = {
-        Quantile: "quantile, Woodruff variance",
-        Proportion: "difference of proportions",
-        Ratio: "ratio, delta method",
-    }
-    name = what.get(type(metric), "difference of means")
-    if clustered and isinstance(metric, Ratio):
-        name = "per request, variance between clusters"
-    adjusted = ", adjusted by covariate (CUPED)" if metric.covariate else ""
-    looks = {"fixed": "Welch's t", "sequence": "asymptotic confidence sequence", "repeated": "repeated interval"}
-    return f"{name}{adjusted}; {looks[rule.kind]}"
 
 
 def _what(seen: Observed) -> str:

@@ -23,12 +23,13 @@ from vedette.kernel.errors import InvalidInput
 from vedette.kernel.records import evolve, record
 from vedette.kernel.tables import Shown, Table, say_interval, say_number, say_p, say_percent
 from vedette.stats.bayes import normal_means
+from vedette.stats.cautions import CAUTIONS, Caution
 from vedette.stats.multiplicity import Method, adjust
 from vedette.stats.power import two_means
 from vedette.stats.proportion_intervals import Counts
 from vedette.stats.proportions import difference, ratio
 from vedette.stats.resampling import brunner_munzel
-from vedette.stats.results import CAUTIONS, Caution, Comparison, Estimate
+from vedette.stats.results import Comparison, Estimate
 from vedette.stats.sequential import MeanEstimate
 from vedette.stats.srm import Split, fixed_check
 
@@ -181,7 +182,7 @@ class StatisticalAnalyzer:
         comparison = analysis.comparisons[0]
         if binary:
             comparison = self._by_scores(comparison, a, b)
-        beliefs = _beliefs(first, second, better)
+        beliefs = _beliefs(first, second, better) if comparison.p_value is not None else (None, None, None)
         spread = _pooled_sd(a.values, b.values)
         ranks = brunner_munzel(b.values, a.values, alpha=self.alpha) if min(a.values.size, b.values.size) > 1 else None
         effect = comparison.effect
@@ -196,7 +197,7 @@ class StatisticalAnalyzer:
             loss_of_a=beliefs[1],
             loss_of_b=beliefs[2],
             cohens_d=effect / spread if effect is not None and spread else None,
-            b_beats_a=ranks.effect if ranks else None,
+            b_beats_a=ranks.estimate if ranks else None,
             rank_p_value=ranks.p_value if ranks else None,
             detectable=_detectable(a.values, b.values, spread, self.alpha),
             left_out=a.left_out + b.left_out,

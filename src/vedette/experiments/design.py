@@ -13,7 +13,7 @@ The same design judges live traffic, a file, a data frame, and models on one set
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vedette.evidence.joint import JointMoments
 from vedette.experiments.metrics import Measured, one_primary
@@ -26,6 +26,7 @@ from vedette.stats.multiplicity import Multiplicity
 
 if TYPE_CHECKING:
     from vedette.experiments.analysis import Analysis, Progress
+    from vedette.experiments.planning import ExperimentPlan
 
 WEIGHTS_ADD_UP = 1e-6
 
@@ -133,6 +134,18 @@ class Experiment:
         from vedette.experiments.analysis import analyze  # the two know each other: a design, and what it finds
 
         return analyze(self, observed, progress, gone)
+
+    def plan(self, *, mde: float, **assumed: Any) -> "ExperimentPlan":  # noqa: ANN401 - as `planning.plan` names them
+        """Say how many units it takes to find an effect of `mde` (a fraction of the baseline), and for how long.
+
+        What is assumed is named as in `experiments.planning.plan`: `baseline`, `sd`, `power`, `units_per_day` …
+
+        Raises:
+            InvalidInput: A number is missing or out of range.
+        """
+        from vedette.experiments.planning import plan  # as `judge`
+
+        return plan(self, mde=mde, **assumed)
 
     def over(self, variants: Sequence[str]) -> "Experiment":
         """Give the same experiment with fewer variants."""

@@ -78,6 +78,11 @@ class Ratio(Measured):
 
 
 @dataclass(frozen=True, slots=True)
+class Rate(Ratio):
+    """The share of requests in which a measure is 1: its sum over how often it was observed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Quantile(Measured):
     """A quantile of a column: the 95th percentile of a latency."""
 
@@ -122,7 +127,8 @@ class MetricUse:
                 quantile=metric.quantile,
             )
         below = metric.denominator if metric.kind is MetricKind.RATIO else counted(metric.measure)
-        return Ratio(
+        kind = Rate if metric.kind is MetricKind.RATE else Ratio
+        return kind(
             metric.measure,
             below,
             name=metric.name,

@@ -13,12 +13,18 @@ from numpy.typing import ArrayLike
 from vedette.evidence.histogram import Histogram
 from vedette.evidence.joint import JointMoments
 from vedette.evidence.summary import FloatArray
-from vedette.experiments.metrics import Measured, Quantile
+from vedette.experiments.metrics import Measured, Proportion, Quantile
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.clusters import MINIMUM_CLUSTERS
-from vedette.stats.estimates import Estimates, estimates, paired_estimates, stratified_estimates
+from vedette.stats.estimates import (
+    Estimates,
+    estimates,
+    paired_estimates,
+    share_variance,
+    stratified_estimates,
+)
 from vedette.stats.order import quantile_estimate
-from vedette.stats.results import Caution
 from vedette.stats.sequential import MeanEstimate
 from vedette.stats.srm import RatioCheck, Split, fixed_check, sequential_check
 
@@ -93,6 +99,13 @@ def of_units(
         found = stratified_estimates(strata, quantities) if strata else estimates(arms, quantities)
     joined = _with_quantiles(metrics, tuple(arms), found, _quantiles(metrics, tuple(arms), values or {}))
     counts = {arm: part.n for arm, part in arms.items()}
+    seen = np.array(list(counts.values()))
+    shares = {
+        metric.name: share_variance(joined.plain[place] * seen, seen)
+        for place, metric in enumerate(metrics)
+        if isinstance(metric, Proportion) and not metric.covariate and not strata
+    }
+    joined = _no_less_than(joined, shares)
     split = None
     if len(weights):
         promised = Split(tuple(counts.values()), tuple(weights))
@@ -126,6 +139,7 @@ def of_traffic(
     split: RatioCheck | None,
     histograms: Mapping[str, Mapping[str, Histogram]],
     design_effects: Mapping[str, Mapping[str, float]],
+    shares: Mapping[str, FloatArray],
     cautions: Mapping[tuple[str, str], tuple[Caution, ...]],
 ) -> Observed:
     """Observe live traffic, whose rows are clusters of units (see `experiments.traffic`).
@@ -138,12 +152,13 @@ def of_traffic(
         split: Check of the split.
         histograms: By measure and arm, over all requests.
         design_effects: By measure and arm, how many requests of a cluster are worth one independent one.
+        shares: By rate, the least variance of each arm, as if its requests were independent.
         cautions: What is to be read with care.
     """
     plain = [metric for metric in metrics if not isinstance(metric, Quantile)]
     found = estimates(arms, [metric.quantity() for metric in plain], clustered=True) if plain else None
     quantiles = _quantiles(metrics, tuple(arms), histograms, design_effects)
-    joined = _with_quantiles(metrics, tuple(arms), found, quantiles)
+    joined = _no_less_than(_with_quantiles(metrics, tuple(arms), found, quantiles), shares)
     time = np.broadcast_to([clock[arm] for arm in arms], joined.mean.shape)
     few = joined.n < MINIMUM_CLUSTERS
     care = dict(cautions)
@@ -158,6 +173,17 @@ def of_traffic(
         cautions=care,
         clustered=True,
     )
+
+
+def _no_less_than(found: Estimates, least: Mapping[str, FloatArray]) -> Estimates:
+    """Raise the variances of some metrics to the least they may be; what is unknown stays unknown."""
+    if not least:
+        return found
+    variance = found.variance.copy()
+    for name, values in least.items():
+        place = found.metrics.index(name)
+        variance[place] = np.maximum(variance[place], values)
+    return replace(found, variance=variance)
 
 
 def _quantiles(

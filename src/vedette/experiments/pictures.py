@@ -12,13 +12,17 @@ from vedette.stats.results import Comparison
 
 
 def forest(report: ExperimentReport, *, alpha: float = 0.05, width: float = 860) -> Chart:
-    """Draw every comparison's relative effect with its interval, metric by metric; absolute where none is relative."""
-    relative = any(row.relative_effect is not None and row.relative_low is not None for row in report.comparisons)
-    rows = [_row(row, alpha, relative=relative) for row in report.comparisons]
+    """Draw every comparison's relative effect with its interval, metric by metric.
+
+    Where the primary metric has none (its reference may be 0) its absolute effects are drawn, and nothing else: metrics
+    of different units share no axis.
+    """
+    relative = all(_bounded(row) for row in report.comparisons if row.metric == report.primary)
+    shown = [row for row in report.comparisons if relative or row.metric == report.primary]
     return forest_plot(
-        rows,
+        [_row(row, alpha, relative=relative) for row in shown],
         title=report.verdict.sentence,
-        axis="relative effect" if relative else "effect",
+        axis="relative effect" if relative else f"effect in {report.primary}",
         percent=relative,
         width=width,
     )
@@ -33,7 +37,7 @@ def ranks(report: ExperimentReport, *, width: float = 720) -> Chart:
             low=it.rank_low or 1,
             high=it.rank_high or 1,
             tied=bool(it.may_be_best),
-            note=f"best with {say_percent(it.p_best, signed=False)}" if it.p_best is not None else "",
+            note=f"best with {_chance(it.p_best)}" if it.p_best is not None else "",
         )
         for it in known
     ]
@@ -63,6 +67,15 @@ def sequence(
         percent=relative,
         width=width,
     )
+
+
+def _bounded(row: Comparison) -> bool:
+    return row.relative_low is not None or row.relative_high is not None
+
+
+def _chance(p: float) -> str:
+    """Say a probability in percent, without digits that nobody can believe."""
+    return "<0.1%" if p < 0.001 else ">99.9%" if p > 0.999 else say_percent(p, signed=False)
 
 
 def _row(row: Comparison, alpha: float, *, relative: bool) -> ForestRow:

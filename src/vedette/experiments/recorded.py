@@ -15,8 +15,8 @@ from vedette.experiments.metrics import Measured
 from vedette.experiments.observed import Observed
 from vedette.experiments.spec import ExperimentSpec
 from vedette.kernel.records import record
+from vedette.stats.cautions import Caution
 from vedette.stats.estimates import Estimates
-from vedette.stats.results import Caution
 from vedette.stats.srm import RatioCheck
 
 Number = float | None

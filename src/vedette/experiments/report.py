@@ -100,7 +100,7 @@ class ExperimentReport(Shown):
         return Table(columns, rows, title=self.verdict.sentence, says=says)
 
 
-def report(analysis: Analysis, units: dict[str, float]) -> ExperimentReport:
+def report(analysis: Analysis, units: Mapping[str, float]) -> ExperimentReport:
     """Say all an analysis found; `units` are counts by arm, those taken out included."""
     found, asked = analysis.found, analysis.asked
     row = found.metrics.index(asked.primary.name)

@@ -19,10 +19,11 @@ from vedette.evidence.experiment import ExperimentEvidence
 from vedette.evidence.joint import JointMoments, joint_moments
 from vedette.evidence.summary import FloatArray
 from vedette.experiments.machine import Epoch
-from vedette.experiments.metrics import Measured, Quantile, Ratio, counted
+from vedette.experiments.metrics import Measured, Quantile, Rate, Ratio, counted
 from vedette.experiments.observed import Observed, of_traffic
 from vedette.routing.layers import PLACES
-from vedette.stats.results import Caution
+from vedette.stats.cautions import Caution
+from vedette.stats.estimates import share_variance
 from vedette.stats.srm import RatioCheck, clustered_check
 
 REQUESTS = "requests"
@@ -59,6 +60,7 @@ def observe(
         split=check_split(evidence, epochs),
         histograms=histograms,
         design_effects=effects,
+        shares={metric.name: _least(metric, whole) for metric in metrics if isinstance(metric, Rate)},
         cautions=_cautions(metrics, whole),
     )
 
@@ -100,6 +102,12 @@ def _total(sums: ArmSums, column: str) -> FloatArray:
     if column.endswith(counted("")):
         return sums.of(column.removesuffix(counted(""))).n
     return sums.of(column).sum
+
+
+def _least(metric: Rate, whole: Mapping[str, ArmSums]) -> FloatArray:
+    """Give the variance each arm's rate would have if its requests were independent."""
+    seen = [sums.of(metric.column).pooled() for sums in whole.values()]
+    return share_variance([it.sum for it in seen], [it.n for it in seen])
 
 
 def _together(parts: Sequence[ArmSums]) -> ArmSums:

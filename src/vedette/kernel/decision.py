@@ -23,6 +23,7 @@ class Action(StrEnum):
     STOP = "stop"
     DECIDE = "decide"
     REALLOCATE = "reallocate"
+    ARCHIVE = "archive"
 
 
 @record
@@ -81,6 +82,9 @@ REASONS: Mapping[str, str] = {
     "settled": "A pair of arms of the experiment was settled; later looks do not take that back.",
     "reallocated": "The bandit moved the split between the arms of the experiment.",
     "too-long": "The experiment ran for its longest duration.",
+    "taken-up": "A rollout takes the winner of the experiment live.",
+    "nothing-to-take-up": "The winner of the experiment is stable already.",
+    "rollout-refused": "The rollout of the winner cannot begin yet; it is tried again at every look.",
 }
 """Every reason code and what it means."""
 

@@ -20,7 +20,7 @@ from vedette.kernel.records import record
 T = TypeVar("T")
 
 API_VERSION = "vedette/v1"
-KINDS = ("Domain", "ModelVersion", "Rollout")
+KINDS = ("Domain", "ModelVersion", "Rollout", "Experiment")
 _LARGEST = 100_000
 
 

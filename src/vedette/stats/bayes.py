@@ -28,7 +28,8 @@ from scipy.special import betainc, betainccinv, betaincinv, expit, logit, ndtr, 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.best_arm import Better, beta_best, beta_density, beta_log_odds, expected_losses, normal_best, panels
-from vedette.stats.sequential import MeanEstimate, Unknown
+from vedette.stats.cautions import Caution
+from vedette.stats.sequential import MeanEstimate
 
 
 class Scale(StrEnum):
@@ -136,7 +137,7 @@ class Beliefs:
     prior: BetaPrior | NormalPrior
     better: Better
     level: float
-    warnings: tuple[Unknown, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +170,7 @@ class EffectBelief:
     chance_to_win: float | None = None
     risk_control: float | None = None
     risk_treatment: float | None = None
-    warnings: tuple[Unknown, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
 
 def beta_binomial(
@@ -243,7 +244,7 @@ def normal_means(
         seen = tuple(ArmBelief(mean=each.mean if each.n > 0 else None) for each in estimates)
         return Beliefs(arms=seen, prior=prior, better=better, level=level, warnings=warnings)
     mean, variance = np.array([prior.update(each.mean, each.variance) for each in estimates]).T
-    sd, z, reasons = np.sqrt(variance), -float(ndtri(0.5 - 0.5 * level)), set[Unknown]()
+    sd, z, reasons = np.sqrt(variance), -float(ndtri(0.5 - 0.5 * level)), set[Caution]()
     p_best, loss = normal_best(mean, sd, better)
 
     def lift(arm: int) -> Lift | None:
@@ -302,7 +303,7 @@ def normal_effect(
         return replace(unknown, warnings=warnings)
     z, effect = -float(ndtri(0.5 - 0.5 * level)), treatment.mean - control.mean
     if Scale.RELATIVE in {scale, prior.scale} and control.mean**2 <= z * z * control.variance:
-        return replace(unknown, warnings=(Unknown.UNBOUNDED,))
+        return replace(unknown, warnings=(Caution.UNBOUNDED,))
     if scale is Scale.RELATIVE:
         ratio = treatment.mean / control.mean
         variance = treatment.variance - 2.0 * ratio * covariance + ratio * ratio * control.variance
@@ -311,7 +312,7 @@ def normal_effect(
     mean, posterior = scaled.update(effect, variance)
     sd = math.sqrt(max(posterior, 0.0))
     if not sd:
-        return replace(unknown, warnings=(Unknown.NO_VARIANCE,))
+        return replace(unknown, warnings=(Caution.NO_VARIANCE,))
     risk_control, risk_treatment = expected_losses(mean, sd, better)
     return replace(
         unknown,
@@ -337,10 +338,10 @@ def _check(shape: tuple[int, ...], better: Better, control: int | None, level: f
         raise InvalidInput(f"the level of an interval lies between 0 and 1, not at {level}")
 
 
-def _unusable(n: float, variance: float) -> tuple[Unknown, ...]:
+def _unusable(n: float, variance: float) -> tuple[Caution, ...]:
     if n <= 1 or math.isnan(variance):
-        return (Unknown.TOO_FEW,)
-    return () if variance > 0.0 else (Unknown.NO_VARIANCE,)
+        return (Caution.TOO_FEW,)
+    return () if variance > 0.0 else (Caution.NO_VARIANCE,)
 
 
 def _arms(

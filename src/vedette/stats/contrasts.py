@@ -19,11 +19,14 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.effect_mixture import SPREAD, mixture_critical, mixture_log_e
-from vedette.stats.estimates import Estimates
-from vedette.stats.sequential import TUNING, Side
+from vedette.stats.estimates import ROUNDING, Estimates
+from vedette.stats.fieller import fieller
+from vedette.stats.sequential import TUNING, Side, signed
 
 VarianceModel = Literal["welch", "pooled", "z"]
 """Each arm its own variance with Student's t (Welch), one variance for both with t, or own variances with a normal."""
+
+_EQUAL = 1e-15  # means that differ by no more than this part of themselves differ by rounding
 
 Pair = tuple[str, str]
 """Treatment and reference."""
@@ -69,12 +72,12 @@ class FixedRule:
 
     def p_value(self, z: FloatArray, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - same
         """Give the p-value, from the side of the tail, so that small ones keep their digits."""
-        signed = {Side.GREATER: z, Side.LESS: -z, Side.BOTH: np.abs(z)}[self.side]
+        beyond = -signed(z, self.side)
         factor = 2.0 if self.side is Side.BOTH else 1.0
         normal = np.isinf(df)
         if normal.all():
-            return np.asarray(factor * ndtr(-signed))
-        return np.asarray(factor * np.where(normal, ndtr(-signed), stdtr(np.where(normal, 1.0, df), -signed)))
+            return np.asarray(factor * ndtr(beyond))
+        return np.asarray(factor * np.where(normal, ndtr(beyond), stdtr(np.where(normal, 1.0, df), beyond)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,17 +169,22 @@ def contrasts(
     var_t, var_c, df = _variances(found, t, c, variance)
     shared = 0.0 if found.covariance is None else found.covariance[:, t, c]
     effect = mean_t - mean_c
-    error = np.sqrt(np.maximum(var_t + var_c - 2.0 * shared, 0.0))
+    effect = np.where(np.abs(effect) <= _EQUAL * np.maximum(np.abs(mean_t), np.abs(mean_c)), 0.0, effect)
+    square = var_t + var_c - 2.0 * shared
+    error = np.sqrt(np.where(square > ROUNDING * (var_t + var_c + 2.0 * np.abs(shared)), square, 0.0))
     clock = _clock(found, t, c)
     error = np.where(error > 0, error, np.nan)
     z = (effect - margin) / error
     if np.any(relative_margin):
         factor = 1.0 + relative_margin * np.where(mean_c < 0, -1.0, 1.0)
-        z = (mean_t - factor * mean_c) / np.sqrt(var_t + factor * factor * var_c - 2.0 * factor * shared)
+        spread = np.maximum(var_t + factor * factor * var_c - 2.0 * factor * shared, 0.0)
+        z = (mean_t - factor * mean_c) / np.sqrt(np.where(spread > 0, spread, np.nan))
     level = rule.critical(df, clock) if critical is None else critical
     half = level * error
     size = np.where(mean_c == 0, np.nan, np.abs(mean_c))
-    relative_low, relative_high = _fieller(mean_t, mean_c, var_t, var_c, shared, level)
+    relative_low, relative_high = fieller(
+        mean_t, mean_c, var_t, var_c, covariance=shared, critical=np.where(np.isnan(error), np.nan, level)
+    )
     low, high = effect - half, effect + half
     if rule.side is Side.LESS:
         low, relative_low = np.full_like(low, -np.inf), np.where(np.isnan(relative_high), np.nan, -np.inf)
@@ -259,16 +267,3 @@ def _clock(found: Estimates, t: list[int], c: list[int]) -> FloatArray:
         return first
     both = first + second
     return np.where(both > 0, 4.0 * first * second / np.where(both > 0, both, 1.0), 0.0)
-
-
-def _fieller(
-    t: FloatArray, c: FloatArray, var_t: FloatArray, var_c: FloatArray, shared: FloatArray | float, level: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Relative effects that the test does not reject; NaN, without bound, where the reference may be zero."""
-    square = level * level
-    leading = c * c - square * var_c
-    middle = t * c - square * shared
-    root = np.sqrt(np.maximum(middle * middle - leading * (t * t - square * var_t), 0.0))
-    bounded = np.where(leading > 0, leading, np.nan)
-    low, high = (middle - root) / bounded - 1.0, (middle + root) / bounded - 1.0
-    return np.where(c > 0, low, -high), np.where(c > 0, high, -low)

@@ -20,10 +20,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vedette.evidence.joint import JointMoments
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
+
+ROUNDING = 1e-12
+"""A variance below this part of the terms that cancel in it is rounding: one of joint moments keeps about 14 digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +133,7 @@ def estimates(
     return _estimated(tuple(arms), stack, quantities, clustered=clustered)
 
 
-def stratified_estimates(
-    strata: Mapping[str, Mapping[str, JointMoments]], quantities: Sequence[Quantity]
-) -> Estimates:
+def stratified_estimates(strata: Mapping[str, Mapping[str, JointMoments]], quantities: Sequence[Quantity]) -> Estimates:
     """Post-stratified estimates: every arm is reweighted to the strata's shares among the units of all arms.
 
     Args:
@@ -200,6 +202,17 @@ def paired_estimates(
     )
 
 
+def share_variance(successes: ArrayLike, trials: ArrayLike) -> FloatArray:
+    """Least variance that a share of independent trials may be given, also where all of them came out alike.
+
+    That of Agresti & Caffo (The American Statistician 54, 2000): one more success and one more failure. Without it an
+    arm of which every request failed would have no spread, and could not be judged.
+    """
+    n = np.asarray(trials, np.float64) + 2.0
+    share = (np.asarray(successes, np.float64) + 1.0) / n
+    return np.asarray(share * (1.0 - share) / n)
+
+
 def _stacked(arms: Mapping[str, JointMoments], quantities: Sequence[Quantity]) -> _Stack:
     if not arms or not quantities:
         raise InvalidInput("there is nothing to estimate", hint="give at least one arm and one metric")
@@ -213,9 +226,7 @@ def _stacked(arms: Mapping[str, JointMoments], quantities: Sequence[Quantity]) -
     return _Stack(columns, n, mean if n.all() else np.where(n[:, None] > 0, mean, np.nan), spread)
 
 
-def _estimated(
-    names: tuple[str, ...], stack: _Stack, quantities: Sequence[Quantity], *, clustered: bool
-) -> Estimates:
+def _estimated(names: tuple[str, ...], stack: _Stack, quantities: Sequence[Quantity], *, clustered: bool) -> Estimates:
     places = {column: place for place, column in enumerate(stack.columns)}
 
     def place(column: str) -> int:
@@ -239,19 +250,32 @@ def _estimated(
             mean[m], theta = _adjusted(stack, total, (y, x), pairs, plain[m], gradient[m])
         n[m] = _effective(stack, x) if clustered and x is not None else stack.n
         thetas.append(theta)
-    variance = np.einsum("mai,aij,maj->ma", gradient, stack.spread, gradient, optimize=False)
+    variance = _cleared(_square(gradient, stack.spread), _square(np.abs(gradient), np.abs(stack.spread)))
     if clustered:
         variance = np.where(n > 3.0, variance * (n - 1.0) / np.where(n > 3.0, n - 3.0, 1.0), np.nan)
     return Estimates(
         metrics=tuple(quantity.name for quantity in quantities),
         arms=names,
         mean=mean,
-        variance=np.maximum(variance, 0.0),
+        variance=variance,
         n=n,
         plain=plain,
         clock=n,
         theta=tuple(thetas),
     )
+
+
+def _square(gradient: FloatArray, spread: FloatArray) -> FloatArray:
+    """Give the variance of each weighted sum of columns."""
+    return np.asarray(np.einsum("mai,aij,maj->ma", gradient, spread, gradient, optimize=False))
+
+
+def _cleared(variance: FloatArray, terms: FloatArray) -> FloatArray:
+    """Take a variance for 0 where it is no more than what rounding leaves of terms that cancel.
+
+    A ratio that is the same in every unit has none; its numerator and denominator do.
+    """
+    return np.where(variance > ROUNDING * terms, variance, np.where(np.isnan(variance), variance, 0.0))
 
 
 def _gradients(mean: FloatArray, y: int, x: int | None, into: FloatArray) -> FloatArray:

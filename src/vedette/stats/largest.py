@@ -32,7 +32,7 @@ from scipy.special import log_ndtr, ndtr, ndtri, stdtrit
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
-from vedette.stats.sequential import Side
+from vedette.stats.sequential import Side, require_alpha
 
 _FAR, _NEAR = 12.0, -9.0
 """Beyond these values the factor no longer changes to any digit that matters."""
@@ -76,8 +76,7 @@ class Largest:
         Raises:
             InvalidInput: `alpha` is not between 0 and 0.5, or degrees of freedom are not above 0.
         """
-        if not 0.0 < alpha < 0.5:
-            raise InvalidInput(f"alpha lies between 0 and 0.5, not at {alpha}")
+        require_alpha(alpha)
         degrees, place = np.unique(np.asarray(df, np.float64), return_inverse=True)
         # The quantile of one statistic is too small, that of Bonferroni too large; between them log P is nearly a line.
         high = np.log(self._single_quantile(alpha / self.count, degrees))

@@ -29,8 +29,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.largest import Largest, all_pairs_of, correlated, sharing_one
-from vedette.stats.sequential import Side, Unknown
+from vedette.stats.sequential import Side, require_alpha, signed
 
 PlaceArray = NDArray[np.signedinteger[Any]]
 """Places of arms."""
@@ -124,7 +125,7 @@ class ManyComparisons:
     critical: FloatArray
     low: FloatArray
     high: FloatArray
-    warnings: tuple[Unknown | None, ...]
+    warnings: tuple[Caution | None, ...]
 
 
 def dunnett(means: Means, *, control: int = 0, alpha: float = 0.05, side: Side = Side.BOTH) -> ManyComparisons:
@@ -139,7 +140,7 @@ def dunnett(means: Means, *, control: int = 0, alpha: float = 0.05, side: Side =
     Raises:
         InvalidInput: There is no such control, or `alpha` is out of range.
     """
-    _check(alpha)
+    require_alpha(alpha)
     pairs = _with_control(means, control)
     drawn = _Drawn.of(means, pairs)
     known = drawn.known
@@ -160,14 +161,14 @@ def step_down_dunnett(means: Means, *, control: int = 0, side: Side = Side.BOTH)
         InvalidInput: There is no such control.
     """
     drawn = _Drawn.of(means, _with_control(means, control))
-    signed = _signed(drawn.statistic, side)
+    statistic = signed(drawn.statistic, side)
     places = np.flatnonzero(drawn.known)
-    alone = sharing_one([0.0], side).survival(signed, drawn.df)
+    alone = sharing_one([0.0], side).survival(statistic, drawn.df)
     order = places[np.argsort(alone[places], kind="stable")]
-    adjusted, reached = np.full(signed.shape, np.nan), 0.0
+    adjusted, reached = np.full(statistic.shape, np.nan), 0.0
     for step, place in enumerate(order):
         loadings = _loadings(means, control, drawn.standard_error[order[step:]])
-        reached = max(reached, float(sharing_one(loadings, side).survival(signed[place], drawn.df[place])))
+        reached = max(reached, float(sharing_one(loadings, side).survival(statistic[place], drawn.df[place])))
         adjusted[place] = reached
     return adjusted
 
@@ -190,7 +191,7 @@ def all_pairs(means: Means, *, alpha: float = 0.05) -> ManyComparisons:
     Raises:
         InvalidInput: `alpha` is not between 0 and 0.5.
     """
-    _check(alpha)
+    require_alpha(alpha)
     k = means.estimate.size
     drawn = _Drawn.of(means, [(later, earlier) for later in range(k) for earlier in range(later)])
     arms = {place for pair, known in zip(drawn.pairs, drawn.known, strict=True) if known for place in pair}
@@ -220,7 +221,7 @@ def compare_pairs(
     Raises:
         InvalidInput: Shapes do not fit, a pair names no arm or one arm twice, or a number is out of its range.
     """
-    _check(alpha)
+    require_alpha(alpha)
     means, matrix = np.asarray(estimates, np.float64), np.asarray(covariance, np.float64)
     k = means.size
     if means.shape != (k,) or matrix.shape != (k, k) or not pairs:
@@ -292,7 +293,7 @@ class _Drawn:
             p_value = critical = np.full(statistic.shape, np.nan)
         else:
             df = np.where(self.known, self.df, np.nan)
-            p_value, critical = largest.survival(_signed(statistic, side), df), largest.critical(alpha, df)
+            p_value, critical = largest.survival(signed(statistic, side), df), largest.critical(alpha, df)
         half = critical * self.standard_error
         return ManyComparisons(
             method=method,
@@ -306,15 +307,10 @@ class _Drawn:
             low=np.full_like(half, -np.inf) if side is Side.LESS else self.effect - half,
             high=np.full_like(half, np.inf) if side is Side.GREATER else self.effect + half,
             warnings=tuple(
-                None if known else Unknown.NO_VARIANCE if error == 0.0 else Unknown.TOO_FEW
+                None if known else Caution.NO_VARIANCE if error == 0.0 else Caution.TOO_FEW
                 for known, error in zip(self.known, self.standard_error, strict=True)
             ),
         )
-
-
-def _signed(statistic: FloatArray, side: Side) -> FloatArray:
-    """Turn statistics so that large ones count; for both sides, their sizes."""
-    return {Side.GREATER: statistic, Side.LESS: -statistic, Side.BOTH: np.abs(statistic)}[side]
 
 
 def _loadings(means: Means, control: int, standard_error: FloatArray) -> FloatArray:
@@ -327,8 +323,3 @@ def _with_control(means: Means, control: int) -> list[PlacePair]:
     if not 0 <= control < k:
         raise InvalidInput(f"there is no arm {control} to be the control", hint=f"places go from 0 to {k - 1}")
     return [(arm, control) for arm in range(k) if arm != control]
-
-
-def _check(alpha: float) -> None:
-    if not 0.0 < alpha < 0.5:
-        raise InvalidInput(f"alpha lies between 0 and 0.5, not at {alpha}")

@@ -22,7 +22,7 @@ from scipy.special import chdtrc, fdtrc
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
-from vedette.stats.sequential import Unknown
+from vedette.stats.cautions import Caution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Omnibus:
     df_between: float | None = None
     df_within: float | None = None
     p_value: float | None = None
-    warnings: tuple[Unknown, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
 
 def anova(n: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Omnibus:
@@ -63,10 +63,10 @@ def anova(n: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Omnibus:
     n, mean, variance = _arms(n, mean, variance)
     k, total = n.size, float(n.sum())
     if (n < 1).any() or total <= k:
-        return Omnibus(method="anova", warnings=(Unknown.TOO_FEW,))
+        return Omnibus(method="anova", warnings=(Caution.TOO_FEW,))
     within = float(((n - 1.0) * np.where(n > 1, variance, 0.0)).sum()) / (total - k)
     if not within > 0.0:
-        return Omnibus(method="anova", warnings=(Unknown.NO_VARIANCE,))
+        return Omnibus(method="anova", warnings=(Caution.NO_VARIANCE,))
     shift = mean - mean[0]  # so that no digit is lost to a mean far from zero
     between = float((n * (shift - (n * shift).sum() / total) ** 2).sum()) / (k - 1)
     return _f_test("anova", between / within, k - 1.0, total - k)
@@ -135,12 +135,12 @@ def wald(estimates: ArrayLike, covariance: ArrayLike, *, df: float = math.inf, w
     method = ("hotelling" if wishart else "wald-f") if finite else "wald"
     rest = df - q + 1.0 if wishart else df
     if not (np.isfinite(means).all() and np.isfinite(matrix).all() and rest > 0.0):
-        return Omnibus(method=method, warnings=(Unknown.TOO_FEW,))
+        return Omnibus(method=method, warnings=(Caution.TOO_FEW,))
     contrast = np.hstack([-np.ones((k - 1, 1)), np.eye(k - 1)])
     spread = contrast @ matrix @ contrast.T
     scale = np.sqrt(np.maximum(np.diagonal(spread), 0.0))
     if not (scale > 0.0).all() or np.linalg.eigvalsh(spread / np.outer(scale, scale)).min() < 1e-10:
-        return Omnibus(method=method, warnings=(Unknown.NO_VARIANCE,))
+        return Omnibus(method=method, warnings=(Caution.NO_VARIANCE,))
     standard = (means[1:] - means[0]) / scale
     statistic = float(standard @ np.linalg.solve(spread / np.outer(scale, scale), standard))
     if not finite:
@@ -165,9 +165,9 @@ def kruskal_wallis(samples: Sequence[ArrayLike]) -> Omnibus:
     if not all(np.isfinite(array).all() for array in arrays):
         raise InvalidInput("values must be finite numbers")
     if not all(array.size for array in arrays):
-        return Omnibus(method="kruskal-wallis", warnings=(Unknown.TOO_FEW,))
+        return Omnibus(method="kruskal-wallis", warnings=(Caution.TOO_FEW,))
     if np.ptp(np.concatenate(arrays)) == 0.0:
-        return Omnibus(method="kruskal-wallis", warnings=(Unknown.NO_VARIANCE,))
+        return Omnibus(method="kruskal-wallis", warnings=(Caution.NO_VARIANCE,))
     return _chi_square("kruskal-wallis", float(kruskal(*arrays).statistic), len(arrays) - 1.0)
 
 
@@ -182,10 +182,10 @@ def _arms(n: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> tuple[FloatArra
     return counts, means, variances
 
 
-def _each_varies(n: FloatArray, variance: FloatArray) -> Unknown | None:
+def _each_varies(n: FloatArray, variance: FloatArray) -> Caution | None:
     if (n < 2).any():
-        return Unknown.TOO_FEW
-    return None if (variance > 0.0).all() else Unknown.NO_VARIANCE
+        return Caution.TOO_FEW
+    return None if (variance > 0.0).all() else Caution.NO_VARIANCE
 
 
 def _deviation(n: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Quantiles and ranks at a fixed horizon: what holds for the order of the values, whatever their distribution.
+"""Quantiles at a fixed horizon: what holds for the order of the values, whatever their distribution.
 
 **Woodruff's method.** The share of values below a point is a mean of zeros and ones, whose error is known for
 independent units and for clusters alike. The q-quantile lies where that share is q; so an interval for the share, read
@@ -14,7 +14,6 @@ References:
     Francisco & Fuller, "Quantile estimation with a complex survey design", Annals of Statistics 19 (1991).
     Clopper & Pearson, Biometrika 26 (1934); Hahn & Meeker, Statistical Intervals (1991), §5 (order statistics).
     Fieller, JRSS B 16 (1954).
-    Hollander & Wolfe, Nonparametric Statistical Methods (1973), §3 (signed ranks, Hodges-Lehmann estimate).
 """
 
 import math
@@ -22,18 +21,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, bdtrik, ndtr, ndtri
-from scipy.stats import rankdata
+from scipy.special import bdtr, bdtrik, ndtri
 
 from vedette.evidence.histogram import GAMMA, OVERFLOW, ZERO, Histogram, lower_edge, upper_edge
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.clusters import MINIMUM_CLUSTERS, cluster_estimate
-from vedette.stats.paired import Caveat, Finding, also, differences, ends, p_value_of, student, tail
-from vedette.stats.sequential import MeanEstimate, Side
-
-EXACT_UP_TO = 50
-"""Largest number of untied differences whose signed ranks are counted out exactly."""
+from vedette.stats.fieller import fieller
+from vedette.stats.finding import Finding, also, finite, observed, student, tail
+from vedette.stats.sequential import MeanEstimate, Side, ends
 
 _WOODRUFF_Z = 1.5  # A wider interval is stretched by the tail (p99 of 1,000: 99 % coverage), a narrower one is noisy.
 
@@ -44,7 +41,7 @@ Source = Histogram | ArrayLike
 def quantile_interval(
     source: Source, q: float, *, alpha: float = 0.05, side: Side = Side.BOTH, design_effect: float = 1.0
 ) -> Finding:
-    """Give one arm's q-quantile as effect, with the distribution-free interval between two of its order statistics.
+    """Give one arm's q-quantile, with the distribution-free interval between two of its order statistics.
 
     It holds the quantile with probability 1 - alpha or more, whatever the distribution, for independent values. From a
     histogram the ends are the outer edges of the bins that hold those two. An end is None with the warning
@@ -62,16 +59,16 @@ def quantile_interval(
     """
     arm, warnings = _read(source, q, design_effect)
     outside = tail(alpha, side)
-    plain = Finding(effect=None, n=float(arm.n), method="quantile, order statistics", warnings=warnings)
+    plain = Finding(estimate=None, n=float(arm.n), side=side, method="quantile, order statistics", warnings=warnings)
     if not arm.n:
-        return also(plain, Caveat.TOO_FEW)
+        return also(plain, Caution.TOO_FEW)
     effective = max(int(arm.n / design_effect), 1)
     ranks = [_outer_rank(effective, share, outside) * arm.n // effective for share in (q, 1.0 - q)]
-    low = _finite(arm.bounds(ranks[0])[0]) if ranks[0] else None
-    high = _finite(arm.bounds(arm.n + 1 - ranks[1])[1]) if ranks[1] else None
-    plain = replace(plain, effect=_finite(arm.at(q, exact=False)))
+    low = finite(arm.bounds(ranks[0])[0]) if ranks[0] else None
+    high = finite(arm.bounds(arm.n + 1 - ranks[1])[1]) if ranks[1] else None
+    plain = replace(plain, estimate=finite(arm.at(q, exact=False)))
     if (low is None and side is not Side.LESS) or (high is None and side is not Side.GREATER):
-        plain = also(plain, Caveat.TAIL_NOT_SEEN)
+        plain = also(plain, Caution.TAIL_NOT_SEEN)
     low, high = ends(low, high, side)
     return replace(plain, low=low, high=high)
 
@@ -155,15 +152,15 @@ def compare_quantiles(
     """
     method = f"{'relative ' if relative else ''}quantile difference, Woodruff, {'Fieller' if relative else 'normal'}"
     n, size = treatment.n + control.n, abs(control.mean)
-    plain, outside = Finding(effect=None, n=n, method=method), tail(alpha, side)
+    plain, outside = Finding(estimate=None, n=n, null=margin, side=side, method=method), tail(alpha, side)
     if not min(treatment.n, control.n):
-        return also(plain, Caveat.TOO_FEW)
+        return also(plain, Caution.TOO_FEW)
     if math.isfinite(treatment.mean) and math.isfinite(control.mean) and (size or not relative):
-        plain = replace(plain, effect=(treatment.mean - control.mean) / (size if relative else 1.0))
+        plain = replace(plain, estimate=(treatment.mean - control.mean) / (size if relative else 1.0))
     if clusters and min(treatment.n, control.n) < MINIMUM_CLUSTERS - 1e-9:
-        return also(plain, Caveat.TOO_FEW_CLUSTERS)
+        return also(plain, Caution.FEW_CLUSTERS)
     if math.isnan(treatment.variance + control.variance):
-        return also(plain, Caveat.TAIL_NOT_SEEN)
+        return also(plain, Caution.TAIL_NOT_SEEN)
     factor = 1.0 + margin * math.copysign(1.0, control.mean) if relative else 1.0
     judged = student(
         treatment.mean - factor * control.mean,
@@ -173,14 +170,16 @@ def compare_quantiles(
         method=method,
         alpha=alpha,
         side=side,
-        margin=0.0 if relative else margin,
+        null=0.0 if relative else margin,
     )
     if not relative or judged.warnings:
-        return replace(judged, effect=plain.effect)
-    found = _fieller(treatment, control, float(ndtri(outside)) ** 2)
-    low, high = ends(*found, side) if found else (None, None)
-    judged = replace(judged, effect=plain.effect, low=low, high=high)
-    return judged if found else also(judged, Caveat.REFERENCE_NOT_AWAY_FROM_ZERO)
+        return replace(judged, estimate=plain.estimate, null=margin)
+    relative_ends = fieller(
+        treatment.mean, control.mean, treatment.variance, control.variance, critical=float(ndtri(outside))
+    )
+    low, high = ends(finite(float(relative_ends[0])), finite(float(relative_ends[1])), side)
+    judged = replace(judged, estimate=plain.estimate, null=margin, low=low, high=high)
+    return also(judged, Caution.UNBOUNDED) if np.isnan(relative_ends[0]) else judged
 
 
 def quantile_difference(
@@ -201,51 +200,7 @@ def quantile_difference(
     """
     first, second = (quantile_estimate(source, q, design_effect=design_effect) for source in (treatment, control))
     found = compare_quantiles(first, second, relative=relative, alpha=alpha, side=side, margin=margin)
-    missing = {warning for source in (treatment, control) for warning in _read(source, q, design_effect)[1]}
-    return also(found, *missing)
-
-
-def signed_rank(
-    treatment: ArrayLike, control: ArrayLike, *, alpha: float = 0.05, side: Side = Side.BOTH, margin: float = 0.0
-) -> Finding:
-    """Compare pairs by Wilcoxon's signed ranks; the effect is the Hodges-Lehmann pseudo-median of the differences.
-
-    Supposes that the differences lie symmetrically about it. Differences equal to the margin are left out of the test.
-    Exact with up to 50 differences without ties, else by the normal without continuity correction. The statistic is
-    the sum of the ranks above the margin; the interval holds the margins that the test does not reject.
-
-    Raises:
-        InvalidInput: The arrays differ in length, or a value is infinite.
-    """
-    found, warnings = differences(treatment, control)
-    found, outside, n = np.sort(found), tail(alpha, side), found.size
-    plain = Finding(effect=None, n=float(n), method="Wilcoxon signed rank, Hodges-Lehmann", warnings=warnings)
-    if not n:
-        return also(plain, Caveat.TOO_FEW)
-    walsh = n * (n + 1) // 2
-    middle = [_walsh_average(found, k) for k in {(walsh + 1) // 2, walsh // 2 + 1}]
-    plain = replace(plain, effect=sum(middle) / len(middle))
-    shifted = found - margin
-    ranks = rankdata(np.abs(shifted[shifted != 0.0]))
-    if not ranks.size:
-        return also(plain, Caveat.ALL_TIED)
-    statistic = float(ranks[shifted[shifted != 0.0] > 0.0].sum())
-    _, tied = np.unique(ranks, return_counts=True)
-    if ranks.size == n <= EXACT_UP_TO and tied.max() == 1:
-        below = _signed_rank_distribution(n)
-        less, greater = below[int(statistic)], below[walsh - int(statistic)]
-        k = int(np.searchsorted(below, outside, side="right"))
-    else:
-        spread = math.sqrt((_sum_of_squares(ranks.size) - float((tied**3 - tied).sum()) / 12.0) / 4.0)
-        z = (statistic - ranks.sum() / 2.0) / spread
-        less, greater = ndtr(z), ndtr(-z)
-        k = math.ceil(walsh / 2.0 + float(ndtri(outside)) * math.sqrt(_sum_of_squares(n) / 4.0))
-        plain = plain if ranks.size == n and tied.max() == 1 else also(plain, Caveat.TIES)
-    plain = replace(plain, p_value=p_value_of(float(less), float(greater), side), statistic=statistic)
-    if k < 1:
-        return also(plain, Caveat.UNBOUNDED)
-    low, high = ends(_walsh_average(found, k), _walsh_average(found, walsh + 1 - k), side)
-    return replace(plain, low=low, high=high)
+    return also(found, *(warning for source in (treatment, control) for warning in _read(source, q, design_effect)[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +249,7 @@ class _Bins:
         return float(GAMMA ** (bin_ + (place - before) / (int(self.up_to[within]) - before)))
 
 
-def _read(source: Source, q: float, design_effect: float) -> tuple[_Values | _Bins, tuple[Caveat, ...]]:
+def _read(source: Source, q: float, design_effect: float) -> tuple[_Values | _Bins, tuple[Caution, ...]]:
     if not 0.0 < q < 1.0 or not design_effect >= 1.0:
         raise InvalidInput(
             f"a quantile lies between 0 and 1 and a design effect is 1 or more, not {q}, {design_effect}"
@@ -302,15 +257,8 @@ def _read(source: Source, q: float, design_effect: float) -> tuple[_Values | _Bi
     if isinstance(source, Histogram):
         counts = np.fromiter(source.counts.values(), np.int64)
         return _Bins(np.fromiter(source.counts, np.int64), np.cumsum(counts)), ()
-    values = np.asarray(source, np.float64).ravel()
-    if np.isinf(values).any():
-        raise InvalidInput("values must be finite numbers", hint="a Histogram counts what is beyond measuring")
-    known = ~np.isnan(values)
-    return _Values(np.sort(values[known])), () if known.all() else (Caveat.MISSING_LEFT_OUT,)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    values, warnings = observed(source, hint="a Histogram counts what is beyond measuring")
+    return _Values(np.sort(values)), warnings
 
 
 def _outer_rank(n: int, q: float, outside: float) -> int:
@@ -331,39 +279,3 @@ def _woodruff(arm: _Values | _Bins, q: float, share_error: float, n: float) -> M
         return MeanEstimate(estimate, math.nan, n)
     length = arm.at(q + reach, exact=True) - arm.at(q - reach, exact=True)
     return MeanEstimate(estimate, (length / (2.0 * _WOODRUFF_Z)) ** 2 if math.isfinite(length) else math.nan, n)
-
-
-def _fieller(treatment: MeanEstimate, control: MeanEstimate, square: float) -> tuple[float, float] | None:
-    """Effects relative to the control's size that the test does not reject; None if the control may be zero."""
-    leading = control.mean**2 - square * control.variance
-    if leading <= 0:
-        return None
-    middle, last = treatment.mean * control.mean, treatment.mean**2 - square * treatment.variance
-    root = math.sqrt(max(middle * middle - leading * last, 0.0))
-    low, high = (middle - root) / leading - 1.0, (middle + root) / leading - 1.0
-    return (low, high) if control.mean > 0 else (-high, -low)
-
-
-def _sum_of_squares(n: int) -> float:
-    return n * (n + 1) * (2 * n + 1) / 6.0
-
-
-def _signed_rank_distribution(n: int) -> FloatArray:
-    """Probability of each rank sum or a smaller one, when each rank has either sign with probability 1/2."""
-    ways = np.zeros(n * (n + 1) // 2 + 1)
-    ways[0] = 1.0
-    for rank in range(1, n + 1):
-        ways[rank:] += ways[:-rank].copy()
-    return np.cumsum(ways) / 2.0**n
-
-
-def _walsh_average(values: FloatArray, k: int) -> float:
-    """The k-th smallest average of two of some sorted values, or of one with itself, without forming them all."""
-    low, high = float(values[0]), float(values[-1])
-    for _ in range(64):
-        middle = low + (high - low) / 2.0
-        ordered = np.searchsorted(values, 2.0 * middle - values, side="right").sum()
-        itself = np.searchsorted(values, middle, side="right")
-        low, high = (low, middle) if (ordered + itself) // 2 >= k else (middle, high)
-    partner = np.searchsorted(values, 2.0 * high - values, side="right") - 1
-    return float(((values + values[partner]) / 2.0)[partner >= 0].max())

@@ -13,72 +13,32 @@ References:
     Statistics in Medicine 17 (1998).
     Bell & McCaffrey, Survey Methodology 28 (2002); MacKinnon, Nielsen & Webb, J. Econometrics 232 (2023): CR3.
     Kish, Survey Sampling (1965), §8.2 (effective number of unequal clusters).
+    Hollander & Wolfe, Nonparametric Statistical Methods (1973), §3 (signed ranks, Hodges-Lehmann estimate).
     Friedman, JASA 32 (1937); Cochran, Biometrika 37 (1950).
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import bdtr, chdtrc, gammaln, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import bdtr, chdtrc, gammaln, ndtr, ndtri
 from scipy.stats import rankdata
 
 from vedette.evidence.summary import FloatArray, Moments, moments
 from vedette.kernel.errors import InvalidInput
-from vedette.kernel.tables import Shown
+from vedette.stats.cautions import Caution
 from vedette.stats.clusters import MINIMUM_CLUSTERS
-from vedette.stats.sequential import Side
+from vedette.stats.finding import Finding, also, p_value_of, student, tail
+from vedette.stats.sequential import Side, ends
 
 _ROUNDING = 1e-14
 """What is smaller than this beside the values themselves is rounding."""
 
-
-class Caveat(StrEnum):
-    """Why a number of a finding is None, or what to bear in mind about it."""
-
-    TOO_FEW = "too_few"
-    NO_VARIANCE = "no_variance"
-    TOO_FEW_CLUSTERS = "too_few_clusters"
-    NO_DISCORDANT_PAIRS = "no_discordant_pairs"
-    ALL_TIED = "all_tied"
-    TIES = "ties"
-    MISSING_LEFT_OUT = "missing_left_out"
-    SEPARATED = "separated"
-    UNBOUNDED = "unbounded"
-    TAIL_NOT_SEEN = "tail_not_seen"
-    REFERENCE_NOT_AWAY_FROM_ZERO = "reference_not_away_from_zero"
-    RESAMPLES_UNDEFINED = "resamples_undefined"
-    NO_INTERVAL = "no_interval"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding(Shown):
-    """One comparison at a fixed horizon; a number is None where it is undefined, and `warnings` say why.
-
-    Attributes:
-        effect: Treatment minus control, unless the function says otherwise.
-        low: Lower end of the interval; also None, without a warning, for side `LESS`: without bound.
-        high: Upper end; also None for side `GREATER`.
-        p_value: Probability of evidence as strong if the effect were the margin.
-        statistic: The test statistic that `method` names.
-        df: Degrees of freedom; None where the reference distribution has none.
-        n: Pairs, units, or the effective number of clusters behind it.
-        method: Which test and which interval, in words.
-        warnings: Why numbers are None, and what to bear in mind.
-    """
-
-    effect: float | None
-    low: float | None = None
-    high: float | None = None
-    p_value: float | None = None
-    statistic: float | None = None
-    df: float | None = None
-    n: float
-    method: str
-    warnings: tuple[Caveat, ...] = ()
+EXACT_UP_TO = 50
+"""Largest number of untied differences whose signed ranks are counted out exactly."""
 
 
 class McNemar(StrEnum):
@@ -89,54 +49,6 @@ class McNemar(StrEnum):
     MID_P = "mid_p"
     CHI_SQUARE = "chi_square"
     CORRECTED = "chi_square_corrected"
-
-
-def tail(alpha: float, side: Side) -> float:
-    """Give the probability an interval leaves out at each end it has.
-
-    Raises:
-        InvalidInput: `alpha` is not between 0 and 0.5.
-    """
-    if not 0.0 < alpha < 0.5:
-        raise InvalidInput(f"alpha lies between 0 and 0.5, not at {alpha}", hint="0.05 for a 95 % interval")
-    return alpha / 2.0 if side is Side.BOTH else alpha
-
-
-def ends(low: float | None, high: float | None, side: Side) -> tuple[float | None, float | None]:
-    """Keep the ends that an interval of this side has."""
-    return None if side is Side.LESS else low, None if side is Side.GREATER else high
-
-
-def p_value_of(less: float, greater: float, side: Side) -> float:
-    """Give the p-value of a side from the probabilities of a statistic as small, and as large, as the one seen."""
-    return {Side.LESS: less, Side.GREATER: greater}.get(side, min(1.0, 2.0 * min(less, greater)))
-
-
-def student(
-    effect: float,
-    standard_error: float,
-    df: float,
-    *,
-    n: float,
-    method: str,
-    alpha: float,
-    side: Side,
-    margin: float = 0.0,
-    warnings: tuple[Caveat, ...] = (),
-) -> Finding:
-    """Judge an effect and its standard error by Student's t, or by the normal where `df` is infinite."""
-    outside = tail(alpha, side)
-    plain = Finding(effect=effect, n=n, method=method, warnings=warnings)
-    if math.isnan(standard_error) or df <= 0:
-        return also(plain, Caveat.TOO_FEW)
-    if standard_error <= _ROUNDING * abs(effect):
-        return also(plain, Caveat.NO_VARIANCE)
-    half = -float(stdtrit(df, outside)) * standard_error
-    t = (effect - margin) / standard_error
-    low, high = ends(effect - half, effect + half, side)
-    p_value = p_value_of(float(stdtr(df, t)), float(stdtr(df, -t)), side)
-    known = df if math.isfinite(df) else None
-    return replace(plain, low=low, high=high, p_value=p_value, statistic=t, df=known)
 
 
 def paired_table(treatment: ArrayLike, control: ArrayLike) -> FloatArray:
@@ -182,14 +94,20 @@ def mcnemar(
     if not -1.0 < margin < 1.0 or (margin and method is not McNemar.SCORE):
         raise InvalidInput(f"a margin of {margin} cannot be tested by {method}", hint="use the score method")
     z, n = -float(ndtri(tail(alpha, side))), float(counts.sum())
-    plain = Finding(effect=None, n=n, method=f"McNemar {method.replace('_', ' ')} test, Tango score interval")
+    plain = Finding(
+        estimate=None,
+        n=n,
+        null=margin,
+        side=side,
+        method=f"McNemar {method.replace('_', ' ')} test, Tango score interval",
+    )
     if not n:
-        return also(plain, Caveat.TOO_FEW)
+        return also(plain, Caution.TOO_FEW)
     won, lost = float(counts[0, 1]), float(counts[1, 0])
     low, high = ends(-_tango_high(lost, won, n, z), _tango_high(won, lost, n, z), side)
-    plain = replace(plain, effect=(won - lost) / n, low=low, high=high)
+    plain = replace(plain, estimate=(won - lost) / n, low=low, high=high)
     if not (won + lost or margin):
-        return also(plain, Caveat.NO_DISCORDANT_PAIRS)
+        return also(plain, Caution.NO_VARIANCE)
     if method is McNemar.SCORE:
         statistic = (won - lost - n * margin) / math.sqrt(_tango_variance(won, lost, n, margin))
         less, greater = float(ndtr(statistic)), float(ndtr(-statistic))
@@ -207,7 +125,7 @@ def paired_t(
     Raises:
         InvalidInput: The arrays differ in length, or a value is infinite.
     """
-    found, warnings = differences(treatment, control)
+    found, warnings = _differences(treatment, control)
     judged = paired_t_moments(moments(found), alpha=alpha, side=side, margin=margin)
     return also(judged, *warnings)
 
@@ -218,9 +136,9 @@ def paired_t_moments(
     """Do as `paired_t` from the moments of the differences alone."""
     n = of_differences.n
     if not n:
-        return Finding(effect=None, n=0.0, method="paired t", warnings=(Caveat.TOO_FEW,))
+        return Finding(estimate=None, n=0.0, null=margin, side=side, method="paired t", warnings=(Caution.TOO_FEW,))
     error = math.sqrt(float(of_differences.mean_variance))
-    return student(of_differences.mean, error, n - 1, n=n, method="paired t", alpha=alpha, side=side, margin=margin)
+    return student(of_differences.mean, error, n - 1, n=n, method="paired t", alpha=alpha, side=side, null=margin)
 
 
 def paired_clusters(
@@ -249,7 +167,7 @@ def paired_clusters(
     known = ~np.isnan(np.asarray(treatment, np.float64).ravel() - np.asarray(control, np.float64).ravel())
     if labels.shape != known.shape:
         raise InvalidInput(f"every prompt needs one cluster: there are {known.size} prompts and {labels.size} clusters")
-    found, warnings = differences(treatment, control)
+    found, warnings = _differences(treatment, control)
     _, index = np.unique(labels[known], return_inverse=True)
     totals, sizes = np.bincount(index, found), np.bincount(index)
     return also(paired_cluster_sums(totals, sizes, alpha=alpha, side=side, margin=margin), *warnings)
@@ -273,34 +191,79 @@ def paired_cluster_sums(
     total, size = total[size > 0], size[size > 0]
     method = "paired mean over clusters, jackknife (CR3), t with effective clusters - 1"
     if not size.size:
-        return Finding(effect=None, n=0.0, method=method, warnings=(Caveat.TOO_FEW,))
+        return Finding(estimate=None, n=0.0, null=margin, side=side, method=method, warnings=(Caution.TOO_FEW,))
     pairs = float(size.sum())
     effect, n = float(total.sum()) / pairs, pairs**2 / float((size**2).sum())
     if n < MINIMUM_CLUSTERS - _ROUNDING * n:
-        return Finding(effect=effect, n=n, method=method, warnings=(Caveat.TOO_FEW_CLUSTERS,))
+        few = (Caution.FEW_CLUSTERS,)
+        return Finding(estimate=effect, n=n, null=margin, side=side, method=method, warnings=few)
     without = (total - effect * size) / (pairs - size)
     error = math.sqrt((1.0 - 1.0 / size.size) * float((without**2).sum()))
-    return student(effect, error, n - 1.0, n=n, method=method, alpha=alpha, side=side, margin=margin)
+    return student(effect, error, n - 1.0, n=n, method=method, alpha=alpha, side=side, null=margin)
+
+
+def signed_rank(
+    treatment: ArrayLike, control: ArrayLike, *, alpha: float = 0.05, side: Side = Side.BOTH, margin: float = 0.0
+) -> Finding:
+    """Compare pairs by Wilcoxon's signed ranks; the estimate is the Hodges-Lehmann pseudo-median of the differences.
+
+    Supposes that the differences lie symmetrically about it. Differences equal to the margin are left out of the test.
+    Exact with up to 50 differences without ties, else by the normal without continuity correction. The statistic is
+    the sum of the ranks above the margin; the interval holds the margins that the test does not reject.
+
+    Raises:
+        InvalidInput: The arrays differ in length, or a value is infinite.
+    """
+    found, warnings = _differences(treatment, control)
+    found, outside, n = np.sort(found), tail(alpha, side), found.size
+    name = "Wilcoxon signed rank, Hodges-Lehmann"
+    plain = Finding(estimate=None, n=float(n), null=margin, side=side, method=name, warnings=warnings)
+    if not n:
+        return also(plain, Caution.TOO_FEW)
+    walsh = n * (n + 1) // 2
+    middle = [_walsh_average(found, k) for k in {(walsh + 1) // 2, walsh // 2 + 1}]
+    plain = replace(plain, estimate=sum(middle) / len(middle))
+    shifted = found - margin
+    ranks = rankdata(np.abs(shifted[shifted != 0.0]))
+    if not ranks.size:
+        return also(plain, Caution.NO_VARIANCE)
+    statistic = float(ranks[shifted[shifted != 0.0] > 0.0].sum())
+    _, tied = np.unique(ranks, return_counts=True)
+    if ranks.size == n <= EXACT_UP_TO and tied.max() == 1:
+        below = _signed_rank_distribution(n)
+        less, greater = below[int(statistic)], below[walsh - int(statistic)]
+        k = int(np.searchsorted(below, outside, side="right"))
+    else:
+        spread = math.sqrt((_sum_of_squares(ranks.size) - float((tied**3 - tied).sum()) / 12.0) / 4.0)
+        z = (statistic - ranks.sum() / 2.0) / spread
+        less, greater = ndtr(z), ndtr(-z)
+        k = math.ceil(walsh / 2.0 + float(ndtri(outside)) * math.sqrt(_sum_of_squares(n) / 4.0))
+        plain = plain if ranks.size == n and tied.max() == 1 else also(plain, Caution.TIES)
+    plain = replace(plain, p_value=p_value_of(float(less), float(greater), side), statistic=statistic)
+    if k < 1:
+        return also(plain, Caution.TOO_FEW)
+    low, high = ends(_walsh_average(found, k), _walsh_average(found, walsh + 1 - k), side)
+    return replace(plain, low=low, high=high)
 
 
 def friedman(scores: ArrayLike) -> Finding:
     """Test whether any of k models differs from the others on the same prompts, by its ranks within each prompt.
 
     Scores have shape (prompts, models), 2 models or more; prompts that lack a score are left out. The finding has no
-    effect and no interval. With 2 models it is the sign test's chi-square.
+    estimate and no interval. With 2 models it is the sign test's chi-square.
 
     Raises:
         InvalidInput: Another shape, or an infinite score.
     """
     table, warnings = _by_model(scores)
     n, k = table.shape
-    plain = Finding(effect=None, n=float(n), method="Friedman chi-square", warnings=warnings)
+    plain = Finding(estimate=None, n=float(n), method="Friedman chi-square", warnings=warnings)
     if not n:
-        return also(plain, Caveat.TOO_FEW)
+        return also(plain, Caution.TOO_FEW)
     ranks = rankdata(table, axis=1) - (k + 1) / 2.0
     spread = float((ranks**2).sum())
     if not spread:
-        return also(plain, Caveat.ALL_TIED)
+        return also(plain, Caution.NO_VARIANCE)
     chi_square = (k - 1) * float((ranks.sum(axis=0) ** 2).sum()) / spread
     return replace(plain, statistic=chi_square, df=k - 1.0, p_value=float(chdtrc(k - 1.0, chi_square)))
 
@@ -316,12 +279,7 @@ def cochran_q(outcomes: ArrayLike) -> Finding:
     return replace(friedman(outcomes), method="Cochran's Q")
 
 
-def also(found: Finding, *warnings: Caveat) -> Finding:
-    """Give the finding with more warnings."""
-    return replace(found, warnings=(*found.warnings, *warnings))
-
-
-def differences(treatment: ArrayLike, control: ArrayLike) -> tuple[FloatArray, tuple[Caveat, ...]]:
+def _differences(treatment: ArrayLike, control: ArrayLike) -> tuple[FloatArray, tuple[Caution, ...]]:
     """Give treatment minus control of the pairs that have both, with a warning if some have not.
 
     Raises:
@@ -335,7 +293,7 @@ def differences(treatment: ArrayLike, control: ArrayLike) -> tuple[FloatArray, t
     return found, warnings
 
 
-def _pairs(treatment: ArrayLike, control: ArrayLike) -> tuple[FloatArray, FloatArray, tuple[Caveat, ...]]:
+def _pairs(treatment: ArrayLike, control: ArrayLike) -> tuple[FloatArray, FloatArray, tuple[Caution, ...]]:
     first, second = (np.asarray(values, np.float64).ravel() for values in (treatment, control))
     if first.shape != second.shape:
         raise InvalidInput(
@@ -345,15 +303,15 @@ def _pairs(treatment: ArrayLike, control: ArrayLike) -> tuple[FloatArray, FloatA
     if np.isinf(first).any() or np.isinf(second).any():
         raise InvalidInput("scores must be finite numbers", hint="NaN says that there is no answer")
     known = ~(np.isnan(first) | np.isnan(second))
-    return first[known], second[known], () if known.all() else (Caveat.MISSING_LEFT_OUT,)
+    return first[known], second[known], () if known.all() else (Caution.PARTLY_OBSERVED,)
 
 
-def _by_model(scores: ArrayLike) -> tuple[FloatArray, tuple[Caveat, ...]]:
+def _by_model(scores: ArrayLike) -> tuple[FloatArray, tuple[Caution, ...]]:
     table = np.asarray(scores, np.float64)
     if table.ndim != 2 or table.shape[1] < 2 or np.isinf(table).any():
         raise InvalidInput(f"finite scores of shape (prompts, 2 models or more) are needed, not {table.shape}")
     known = ~np.isnan(table).any(axis=1)
-    return table[known], () if known.all() else (Caveat.MISSING_LEFT_OUT,)
+    return table[known], () if known.all() else (Caution.PARTLY_OBSERVED,)
 
 
 def _tango_variance(won: float, lost: float, n: float, difference: float) -> float:
@@ -387,3 +345,28 @@ def _discordant(won: float, lost: float, method: McNemar) -> tuple[float, float,
     excess, spread = won - lost, math.sqrt(tosses)
     less, greater = (float(ndtr((sign * excess + step) / spread)) for sign in (1.0, -1.0))
     return (max(abs(excess) - step, 0.0) / spread) ** 2, less, greater
+
+
+def _sum_of_squares(n: int) -> float:
+    return n * (n + 1) * (2 * n + 1) / 6.0
+
+
+def _signed_rank_distribution(n: int) -> FloatArray:
+    """Probability of each rank sum or a smaller one, when each rank has either sign with probability 1/2."""
+    ways = np.zeros(n * (n + 1) // 2 + 1)
+    ways[0] = 1.0
+    for rank in range(1, n + 1):
+        ways[rank:] += ways[:-rank].copy()
+    return np.cumsum(ways) / 2.0**n
+
+
+def _walsh_average(values: FloatArray, k: int) -> float:
+    """The k-th smallest average of two of some sorted values, or of one with itself, without forming them all."""
+    low, high = float(values[0]), float(values[-1])
+    for _ in range(64):
+        middle = low + (high - low) / 2.0
+        ordered = np.searchsorted(values, 2.0 * middle - values, side="right").sum()
+        itself = np.searchsorted(values, middle, side="right")
+        low, high = (low, middle) if (ordered + itself) // 2 >= k else (middle, high)
+    partner = np.searchsorted(values, 2.0 * high - values, side="right") - 1
+    return float(((values + values[partner]) / 2.0)[partner >= 0].max())

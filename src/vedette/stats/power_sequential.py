@@ -8,7 +8,7 @@ chance to stop at each look is computed (`brownian`).
 References:
     Jennison & Turnbull, Group sequential methods with applications to clinical trials (2000), chapters 2 and 7.
     Siegmund, Sequential analysis (1985), chapter X: how far a path overshoots between looks.
-    Waudby-Smith et al., Annals of Statistics 52 (2024): the boundary of the always-valid design.
+    Robbins, Ann. Math. Statist. 41 (1970): mixtures, the boundary of the always-valid design (`effect_mixture`).
     Spiegelhalter, Abrams & Myles, Bayesian approaches to clinical trials (2004), chapter 6: power with a prior.
 """
 
@@ -22,6 +22,7 @@ from scipy.special import ndtr, ndtri
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.brownian import Corridor, passage, root
+from vedette.stats.effect_mixture import mixture_critical
 from vedette.stats.group_sequential import (
     RECOMMENDED,
     RECOMMENDED_LOOKS,
@@ -39,7 +40,7 @@ _OVERSHOOT = 0.5825971579390106
 """Mean overshoot of a Brownian path seen at unit steps: minus zeta(1/2) / sqrt(2 pi)."""
 _STEP = 0.03
 """Step between looks, relative to the size, with which looks that are closer are stood for."""
-_REFINEMENTS = 2
+_REFINEMENTS = 3
 _LARGEST_FACTOR = 1000.0
 
 
@@ -126,14 +127,14 @@ def group_sequential(
 
 
 def always_valid(fixed: Power, *, tuning: float = TUNING, start: float = 40.0, every: float = 2.0) -> SequentialPlan:
-    """The test of `sequential.compare`, looked at continuously: its size at the fixed test's power, or its power.
+    """The sequence experiments are judged by, looked at continuously: its size at the fixed test's power, or its power.
 
-    Looks that are closer than 3 % of the size are stood for by looks 3 % apart, with the boundary moved by what a path
-    overshoots in between (Siegmund); that costs less than .005 of power.
+    The boundary is `effect_mixture.mixture_critical`. Looks that are closer than 3 % of the size are stood for by looks
+    3 % apart, with the boundary moved by what a path overshoots in between (Siegmund): power is right to .01 or better.
 
     Args:
         fixed: Answer about the fixed test of one or two arms; its alpha and side are taken.
-        tuning: As for `sequential.compare`.
+        tuning: The planned size the sequence is made for, in all arms (`AnytimeValid.tune_at`).
         start: Intrinsic time (balanced size of all arms) of the first look.
         every: Intrinsic time between looks.
 
@@ -176,7 +177,7 @@ def always_valid(fixed: Power, *, tuning: float = TUNING, start: float = 40.0, e
         n_by_look=(),
         looks=None,
         power_curve=tuple(zip((there.times * per_time).tolist(), there.rejected.tolist(), strict=True)),
-        convention=f"always valid, asymptotic confidence sequence tightest at {tuning:g}, looked at from {start:g} on "
+        convention=f"always valid, mixture over effects planned for {tuning:g} units, looked at from {start:g} on "
         f"every {every:g}; as a fixed test: {fixed.convention}",
         method="first passage by recursive integration at looks 3 % apart, moved by the overshoot in between",
     )
@@ -374,7 +375,7 @@ def _first_passage(drift: float, horizon: float, fixed: Power, tuning: float, st
     grid = np.append(early, np.geomspace(knee, horizon, many + 1))
     gaps = np.diff(grid, prepend=grid[0] - every)  # nothing was missed before the first look
     shift = _OVERSHOOT * (np.sqrt(np.maximum(gaps, every)) - math.sqrt(every))
-    levels = critical_value(grid, fixed.alpha, fixed.side, tuning) * np.sqrt(grid) - shift
+    levels = mixture_critical(grid, fixed.alpha, fixed.side, tuning) * np.sqrt(grid) - shift
     two_sided = fixed.side == Side.BOTH
     corridors = [Corridor(low=-level if two_sided else -math.inf, high=level) for level in levels.tolist()]
     above, below, _ = np.cumsum(passage(grid.tolist(), corridors, drift), axis=0).T

@@ -21,10 +21,12 @@ from scipy.stats import barnard_exact, boschloo_exact, fisher_exact
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
-from vedette.stats.proportion_intervals import Counts, critical_value
-from vedette.stats.proportion_results import CountWarning, Inference, conclude
+from vedette.stats.cautions import Caution
+from vedette.stats.finding import Finding, tail
+from vedette.stats.proportion_intervals import Counts
+from vedette.stats.proportion_results import conclude
 from vedette.stats.proportions import empty, require_single, require_whole
-from vedette.stats.sequential import Side
+from vedette.stats.sequential import Side, require_alpha
 
 _MOST_TABLES = 1_000_000  # product of the arm sizes: some twenty seconds for Boschloo, and two for Barnard
 
@@ -33,7 +35,7 @@ _FARTHEST = 600.0  # the logarithm of an odds ratio that is still a float
 _ALTERNATIVE = {Side.GREATER: "greater", Side.LESS: "less", Side.BOTH: "two-sided"}
 
 
-def fisher(treatment: Counts, control: Counts, *, alpha: float = 0.05, side: Side = Side.BOTH) -> Inference:
+def fisher(treatment: Counts, control: Counts, *, alpha: float = 0.05, side: Side = Side.BOTH) -> Finding:
     """Fisher's exact test, with the conditional odds ratio and its exact interval, as R's fisher.test gives them.
 
     The two-sided p-value sums all tables no likelier than the observed one, the interval has alpha / 2 in each tail, so
@@ -43,25 +45,27 @@ def fisher(treatment: Counts, control: Counts, *, alpha: float = 0.05, side: Sid
         InvalidInput: counts are not whole, or `alpha` is not between 0 and 0.5.
     """
     table, warnings = _table(treatment, control, alpha)
+    n = treatment.trials + control.trials
     if warnings:
         nothing = math.nan
         return conclude(
-            nothing, (nothing, nothing), null=1.0, side=side, method="fisher_conditional", warnings=warnings
+            nothing, (nothing, nothing), n=n, null=1.0, side=side, method="fisher_conditional", warnings=warnings
         )
     p_value = float(fisher_exact(table, _ALTERNATIVE[side]).pvalue)
-    estimate, ends = _conditional_odds(treatment, control, alpha / 2.0 if side is Side.BOTH else alpha)
+    estimate, ends = _conditional_odds(treatment, control, tail(alpha, side))
     return conclude(
         estimate,
         ends,
+        n=n,
         null=1.0,
         side=side,
         method="fisher_conditional",
         p_value=p_value,
-        warnings=(CountWarning.UNMATCHED,) if side is Side.BOTH else (),
+        warnings=(Caution.UNMATCHED,) if side is Side.BOTH else (),
     )
 
 
-def barnard(treatment: Counts, control: Counts, *, side: Side = Side.BOTH, pooled: bool = True) -> Inference:
+def barnard(treatment: Counts, control: Counts, *, side: Side = Side.BOTH, pooled: bool = True) -> Finding:
     """Barnard's unconditional exact test of no difference, ordering tables by the pooled (or unpooled) z-score.
 
     The estimate is the difference of the shares; there is no interval. `statistic` is the z-score.
@@ -78,7 +82,7 @@ def barnard(treatment: Counts, control: Counts, *, side: Side = Side.BOTH, poole
     return _of_difference(treatment, control, side, method, float(result.pvalue), float(result.statistic))
 
 
-def boschloo(treatment: Counts, control: Counts, *, side: Side = Side.BOTH) -> Inference:
+def boschloo(treatment: Counts, control: Counts, *, side: Side = Side.BOTH) -> Finding:
     """Boschloo's unconditional exact test of no difference, ordering tables by Fisher's p-value.
 
     The estimate is the difference of the shares; there is no interval. `statistic` is Fisher's p-value of the side (of
@@ -95,18 +99,18 @@ def boschloo(treatment: Counts, control: Counts, *, side: Side = Side.BOTH) -> I
     return _of_difference(treatment, control, side, "boschloo", float(result.pvalue), float(result.statistic))
 
 
-def _table(treatment: Counts, control: Counts, alpha: float = 0.05) -> tuple[list[list[int]], tuple[CountWarning, ...]]:
+def _table(treatment: Counts, control: Counts, alpha: float = 0.05) -> tuple[list[list[int]], tuple[Caution, ...]]:
     """Give successes and failures by arm, arms in columns, and why no test is possible."""
     require_single(treatment, control)
     require_whole(treatment, control)
-    critical_value(alpha, Side.BOTH)
+    require_alpha(alpha)
     arms = (treatment, control)
     table = [[int(arm.successes) for arm in arms], [int(arm.failures) for arm in arms]]
-    return table, empty(*arms) or (() if all(map(sum, table)) else (CountWarning.NO_VARIANCE,))
+    return table, empty(*arms) or (() if all(map(sum, table)) else (Caution.NO_VARIANCE,))
 
 
-def _conditional_odds(treatment: Counts, control: Counts, tail: float) -> tuple[float, tuple[float, float]]:
-    """Likeliest odds ratio given all margins, and the ends beyond which the observed table is in a tail of `tail`.
+def _conditional_odds(treatment: Counts, control: Counts, outside: float) -> tuple[float, tuple[float, float]]:
+    """Likeliest odds ratio given all margins, and the ends beyond which the observed table is in a tail of `outside`.
 
     Treatment's successes then have weights C(n, k) C(m, total - k) times the k-th power of the odds ratio (Fisher's
     noncentral hypergeometric distribution), summed over the whole support.
@@ -127,8 +131,8 @@ def _conditional_odds(treatment: Counts, control: Counts, tail: float) -> tuple[
         return float((of * chance).sum() / chance.sum())
 
     estimate = _odds_where(lambda log_odds: expectation(support - observed, log_odds))
-    low = _odds_where(lambda log_odds: expectation(np.where(support >= observed, 1.0, 0.0), log_odds) - tail)
-    high = _odds_where(lambda log_odds: tail - expectation(np.where(support <= observed, 1.0, 0.0), log_odds))
+    low = _odds_where(lambda log_odds: expectation(np.where(support >= observed, 1.0, 0.0), log_odds) - outside)
+    high = _odds_where(lambda log_odds: outside - expectation(np.where(support <= observed, 1.0, 0.0), log_odds))
     if observed == least:
         estimate, low = 0.0, 0.0
     if observed == most:
@@ -156,14 +160,15 @@ def _require_small(treatment: Counts, control: Counts) -> None:
 
 def _of_difference(
     treatment: Counts, control: Counts, side: Side, method: str, p_value: float, statistic: float
-) -> Inference:
+) -> Finding:
     return conclude(
         treatment.share - control.share,
         (math.nan, math.nan),
+        n=treatment.trials + control.trials,
         null=0.0,
         side=side,
         method=method,
         p_value=p_value,
         statistic=statistic,
-        warnings=(*empty(treatment, control), CountWarning.NO_INTERVAL),
+        warnings=(*empty(treatment, control), Caution.NO_INTERVAL),
     )

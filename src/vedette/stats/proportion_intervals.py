@@ -21,6 +21,7 @@ from scipy.special import betainc, betaincc, betainccinv, betaincinv, ndtr, ndtr
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.finding import tail
 from vedette.stats.sequential import Side
 
 Ends = tuple[FloatArray, FloatArray]
@@ -79,9 +80,7 @@ def critical_value(alpha: float, side: Side) -> float:
     Raises:
         InvalidInput: `alpha` is not between 0 and 0.5.
     """
-    if not 0.0 < alpha < 0.5:
-        raise InvalidInput(f"alpha lies between 0 and 0.5, not at {alpha}", hint="0.05 is the usual choice")
-    return float(-ndtri(alpha / 2.0 if side is Side.BOTH else alpha))
+    return float(-ndtri(tail(alpha, side)))
 
 
 def normal_p_value(z: ArrayLike, side: Side) -> FloatArray:

@@ -14,8 +14,9 @@ from enum import StrEnum
 
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.tables import Shown
+from vedette.stats.cautions import Caution
+from vedette.stats.finding import Finding
 from vedette.stats.proportion_intervals import Counts
-from vedette.stats.proportion_results import CountWarning, Inference
 from vedette.stats.proportions import DifferenceMethod, RatioMethod, difference, ratio
 from vedette.stats.sequential import Side
 
@@ -46,10 +47,10 @@ class Equivalence(Shown):
     low: float | None
     high: float | None
     p_value: float | None
-    above: Inference
-    below: Inference
+    above: Finding
+    below: Finding
     method: str
-    warnings: tuple[CountWarning, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
 
 def non_inferiority(
@@ -61,7 +62,7 @@ def non_inferiority(
     scale: Scale = Scale.DIFFERENCE,
     alpha: float = 0.025,
     corrected: bool = True,
-) -> Inference:
+) -> Finding:
     """Is treatment worse than control by less than a margin? A small p-value says it is.
 
     Args:
@@ -135,7 +136,7 @@ def _neutral(scale: Scale) -> float:
 
 def _one_sided(
     treatment: Counts, control: Counts, null: float, side: Side, scale: Scale, alpha: float, *, corrected: bool
-) -> Inference:
+) -> Finding:
     if Scale(scale) is Scale.RATIO:
         on_ratio = RatioMethod.MIETTINEN_NURMINEN if corrected else RatioMethod.KOOPMAN
         return ratio(treatment, control, null=null, alpha=alpha, side=side, method=on_ratio)

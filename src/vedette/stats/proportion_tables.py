@@ -17,8 +17,9 @@ from scipy.special import chdtrc, rel_entr
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.tables import Shown
+from vedette.stats.cautions import Caution
 from vedette.stats.proportion_intervals import Counts
-from vedette.stats.proportion_results import FEW, CountWarning
+from vedette.stats.proportion_results import FEW
 
 
 class TableStatistic(StrEnum):
@@ -49,7 +50,7 @@ class Independence(Shown):
     cramers_v: float | None
     least_expected: float | None
     method: str
-    warnings: tuple[CountWarning, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
 
 def equal_proportions(arms: Counts, *, statistic: TableStatistic = TableStatistic.PEARSON) -> Independence:
@@ -74,7 +75,7 @@ def independence(table: ArrayLike, *, statistic: TableStatistic = TableStatistic
         raise InvalidInput("a table has two dimensions", hint="for many at once use distance and degrees_of_freedom")
     degrees = int(degrees_of_freedom(counts))
     name = str(TableStatistic(statistic))
-    warnings: tuple[CountWarning, ...] = (CountWarning.EMPTY_ARM,) if (counts.sum(axis=1) == 0).any() else ()
+    warnings: tuple[Caution, ...] = (Caution.EMPTY_ARM,) if (counts.sum(axis=1) == 0).any() else ()
     if degrees == 0:
         return Independence(
             statistic=None,
@@ -83,12 +84,12 @@ def independence(table: ArrayLike, *, statistic: TableStatistic = TableStatistic
             cramers_v=None,
             least_expected=None,
             method=name,
-            warnings=(*warnings, CountWarning.NO_VARIANCE),
+            warnings=(*warnings, Caution.NO_VARIANCE),
         )
     held = expected(counts)
     held = held[held > 0]
     if held.min() < 1.0 or (held < FEW).mean() > 0.2:
-        warnings += (CountWarning.SMALL_COUNTS,)
+        warnings += (Caution.SMALL_COUNTS,)
     measured = float(distance(counts, statistic))
     rows, columns = ((counts.sum(axis=axis) > 0).sum() for axis in (1, 0))
     return Independence(

@@ -1,6 +1,6 @@
 """Proportions from counts: how large is one, do two differ, and by how much.
 
-Each function takes single `Counts` and gives an `Inference`: estimate, interval, p-value, and by which named method.
+Each function takes single `Counts` and gives a `Finding`: estimate, interval, p-value, and by which named method.
 The p-value and the interval of one result are of one test: p ≤ alpha exactly when the interval excludes the null value.
 Where a convention breaks that (R's binomial test, Yates' correction) the result says so: `UNMATCHED`. The same
 mathematics over arrays is in `proportion_intervals` and `proportion_scores`. No worse than, or as good as:
@@ -24,8 +24,10 @@ from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats import proportion_intervals as intervals
 from vedette.stats import proportion_scores as scores
+from vedette.stats.cautions import Caution
+from vedette.stats.finding import Finding, p_value_of, tail
 from vedette.stats.proportion_intervals import Counts, Ends, critical_value
-from vedette.stats.proportion_results import FEW, CountWarning, Inference, conclude
+from vedette.stats.proportion_results import FEW, conclude
 from vedette.stats.sequential import Side
 
 _NOTHING = np.zeros(())
@@ -74,7 +76,7 @@ def one_proportion(
     alpha: float = 0.05,
     side: Side = Side.BOTH,
     method: ProportionMethod = ProportionMethod.WILSON,
-) -> Inference:
+) -> Finding:
     """Bound a proportion, and test it against `null` if given.
 
     Raises:
@@ -84,16 +86,18 @@ def one_proportion(
     if null is not None and not 0.0 < null < 1.0:
         raise InvalidInput(f"a proportion is tested against a value between 0 and 1, not {null}")
     z, method = critical_value(alpha, side), ProportionMethod(method)
-    warnings = empty(counts)
+    warnings, n = empty(counts), counts.trials
     if method in {ProportionMethod.CLOPPER_PEARSON, ProportionMethod.BINOMIAL_TEST}:
         require_whole(counts)
         p_value = math.nan
         if null is not None and not warnings:
             p_value = _binomial_p_value(counts, null, side, method)
             if method is ProportionMethod.BINOMIAL_TEST and side is Side.BOTH:
-                warnings = (CountWarning.UNMATCHED,)
-        ends = intervals.clopper_pearson(counts, alpha / 2.0 if side is Side.BOTH else alpha)
-        return conclude(counts.share, ends, null=null, side=side, method=method, p_value=p_value, warnings=warnings)
+                warnings = (Caution.UNMATCHED,)
+        ends = intervals.clopper_pearson(counts, tail(alpha, side))
+        return conclude(
+            counts.share, ends, n=n, null=null, side=side, method=method, p_value=p_value, warnings=warnings
+        )
     bound = {
         ProportionMethod.WILSON: intervals.wilson,
         ProportionMethod.WILSON_CONTINUITY: intervals.wilson_continuity,
@@ -107,7 +111,9 @@ def one_proportion(
         statistic = intervals.score_z(counts, null, continuity=method is ProportionMethod.WILSON_CONTINUITY)
     low, high = bound(counts, z)
     ends = np.maximum(low, 0.0), np.minimum(high, 1.0)
-    return conclude(counts.share, ends, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
+    return conclude(
+        counts.share, ends, n=n, null=null, side=side, method=method, statistic=statistic, warnings=warnings
+    )
 
 
 def difference(
@@ -118,7 +124,7 @@ def difference(
     alpha: float = 0.05,
     side: Side = Side.BOTH,
     method: DifferenceMethod = DifferenceMethod.MIETTINEN_NURMINEN,
-) -> Inference:
+) -> Finding:
     """Bound treatment's share minus control's, and test it against `null`.
 
     Raises:
@@ -133,10 +139,11 @@ def difference(
     if method in {DifferenceMethod.WALD, DifferenceMethod.FARRINGTON_MANNING, DifferenceMethod.CONTINUITY}:
         warnings += few(treatment, control)
     if method is DifferenceMethod.CONTINUITY and not empty(treatment, control):
-        warnings += (CountWarning.UNMATCHED,)
+        warnings += (Caution.UNMATCHED,)
     return conclude(
         treatment.share - control.share,
         (np.maximum(low, -1.0), np.minimum(high, 1.0)),
+        n=treatment.trials + control.trials,
         null=null,
         side=side,
         method=method,
@@ -153,7 +160,7 @@ def ratio(
     alpha: float = 0.05,
     side: Side = Side.BOTH,
     method: RatioMethod = RatioMethod.MIETTINEN_NURMINEN,
-) -> Inference:
+) -> Finding:
     """Bound treatment's share as a multiple of control's, and test it against `null`.
 
     Raises:
@@ -166,13 +173,14 @@ def ratio(
     warnings = empty(treatment, control)
     if method is RatioMethod.KATZ:
         variance = sum((arm.failures / _cell(arm.successes * arm.trials) for arm in (treatment, control)), _NOTHING)
-        statistic, ends = _log_wald(estimate, variance, null, z)
+        statistic, ends = log_wald(estimate, variance, null, z)
         warnings += few(treatment, control) + _empty_cells(treatment.successes, control.successes)
     else:
         corrected = method is RatioMethod.MIETTINEN_NURMINEN
         statistic = scores.ratio_score(treatment, control, null, corrected=corrected)
         ends = scores.ratio_interval(treatment, control, z, corrected=corrected)
-    return conclude(estimate, ends, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
+    n = treatment.trials + control.trials
+    return conclude(estimate, ends, n=n, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
 
 
 def odds_ratio(
@@ -183,7 +191,7 @@ def odds_ratio(
     alpha: float = 0.05,
     side: Side = Side.BOTH,
     method: OddsMethod = OddsMethod.WOOLF,
-) -> Inference:
+) -> Finding:
     """Bound treatment's odds of success as a multiple of control's, and test it against `null`.
 
     Raises:
@@ -198,9 +206,10 @@ def odds_ratio(
     warnings = empty(treatment, control)
     if warnings:
         estimate = np.asarray(math.nan)
-    statistic, ends = _log_wald(estimate, sum((1.0 / _cell(cell) for cell in cells), _NOTHING), null, z)
+    statistic, ends = log_wald(estimate, sum((1.0 / _cell(cell) for cell in cells), _NOTHING), null, z)
     warnings += few(treatment, control) + _empty_cells(*cells)
-    return conclude(estimate, ends, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
+    n = treatment.trials + control.trials
+    return conclude(estimate, ends, n=n, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
 
 
 def require_single(*arms: Counts) -> None:
@@ -238,15 +247,15 @@ def require_positive(null: float) -> None:
         )
 
 
-def empty(*arms: Counts) -> tuple[CountWarning, ...]:
+def empty(*arms: Counts) -> tuple[Caution, ...]:
     """Warn of arms without trials."""
-    return (CountWarning.EMPTY_ARM,) if any(arm.trials == 0 for arm in arms) else ()
+    return (Caution.EMPTY_ARM,) if any(arm.trials == 0 for arm in arms) else ()
 
 
-def few(*arms: Counts) -> tuple[CountWarning, ...]:
+def few(*arms: Counts) -> tuple[Caution, ...]:
     """Warn of arms with fewer than 5 successes or failures, some trials given."""
     least = min(float(np.minimum(arm.successes, arm.failures)) for arm in arms)
-    return (CountWarning.SMALL_COUNTS,) if least < FEW and not empty(*arms) else ()
+    return (Caution.SMALL_COUNTS,) if least < FEW and not empty(*arms) else ()
 
 
 def quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
@@ -254,6 +263,13 @@ def quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     if denominator == 0:
         return np.asarray(math.inf if numerator > 0 else math.nan)
     return np.asarray(numerator / denominator)
+
+
+def log_wald(estimate: FloatArray, variance: FloatArray, null: float, z: float) -> tuple[FloatArray, Ends]:
+    """Z-score and interval on the logarithm of a ratio; not numbers where it or its variance is unknown or 0."""
+    error = np.sqrt(np.where(variance > 0, variance, math.nan))
+    centre = np.log(estimate) if 0.0 < estimate < math.inf else np.asarray(math.nan)
+    return (centre - math.log(null)) / error, (np.exp(centre - z * error), np.exp(centre + z * error))
 
 
 def _difference(
@@ -280,24 +296,15 @@ def _difference(
 
 
 def _binomial_p_value(counts: Counts, null: float, side: Side, method: ProportionMethod) -> float:
-    at_most, at_least = (float(tail) for tail in intervals.binomial_tails(counts, null))
-    if side is not Side.BOTH:
-        return at_least if side is Side.GREATER else at_most
-    if method is ProportionMethod.BINOMIAL_TEST:
+    if method is ProportionMethod.BINOMIAL_TEST and side is Side.BOTH:
         return float(binomtest(int(counts.successes), int(counts.trials), null).pvalue)
-    return min(1.0, 2.0 * min(at_most, at_least))
-
-
-def _log_wald(estimate: FloatArray, variance: FloatArray, null: float, z: float) -> tuple[FloatArray, Ends]:
-    """Z-score and interval on the logarithm of a ratio; not numbers where its variance is unknown or 0."""
-    error = np.sqrt(np.where(variance > 0, variance, math.nan))
-    centre = np.log(estimate) if 0.0 < estimate < math.inf else np.asarray(math.nan)
-    return (centre - math.log(null)) / error, (np.exp(centre - z * error), np.exp(centre + z * error))
+    at_most, at_least = intervals.binomial_tails(counts, null)
+    return p_value_of(float(at_most), float(at_least), side)
 
 
 def _cell(count: FloatArray) -> FloatArray:
     return np.where(count > 0, count, math.nan)
 
 
-def _empty_cells(*cells: FloatArray) -> tuple[CountWarning, ...]:
-    return (CountWarning.EMPTY_CELL,) if any(cell == 0 for cell in cells) else ()
+def _empty_cells(*cells: FloatArray) -> tuple[Caution, ...]:
+    return (Caution.EMPTY_CELL,) if any(cell == 0 for cell in cells) else ()

@@ -36,7 +36,7 @@ from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.largest import Largest, all_pairs_of, correlated, sharing_one
 from vedette.stats.many_means import Means
-from vedette.stats.sequential import Side
+from vedette.stats.sequential import Side, require_alpha
 
 Better = Literal["lower", "higher"]
 """Which way is better."""
@@ -137,8 +137,7 @@ def rank_arms(
     Raises:
         InvalidInput: Fewer than two arms are known, shapes do not fit, or a number is out of its range.
     """
-    if not 0.0 < alpha < 0.5:
-        raise InvalidInput(f"alpha lies between 0 and 0.5, not at {alpha}")
+    require_alpha(alpha)
     means, matrix, independent = normal_estimates(estimates, covariance)
     df = np.asarray(degrees, np.float64)
     known = np.isfinite(means) & np.isfinite(np.diagonal(matrix)) & (df > 0.0)

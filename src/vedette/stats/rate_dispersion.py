@@ -12,11 +12,15 @@ References:
 import math
 from enum import StrEnum
 
+import numpy as np
+
 from vedette.evidence.summary import Moments
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
+from vedette.stats.finding import Finding
 from vedette.stats.proportion_intervals import critical_value
-from vedette.stats.proportion_results import FEW, CountWarning, Inference, conclude
-from vedette.stats.proportions import require_positive
+from vedette.stats.proportion_results import FEW, conclude
+from vedette.stats.proportions import log_wald, quotient, require_positive
 from vedette.stats.rate_intervals import Events, ratio_score, ratio_score_interval
 from vedette.stats.sequential import Side
 
@@ -66,7 +70,7 @@ def overdispersed_ratio(
     alpha: float = 0.05,
     side: Side = Side.BOTH,
     method: OverdispersedMethod = OverdispersedMethod.ROBUST,
-) -> Inference:
+) -> Finding:
     """Bound treatment's rate per unit as a multiple of control's, and test it against `null`, whatever the spread.
 
     The statistic is a z-score: it wants a few dozen units an arm.
@@ -79,22 +83,20 @@ def overdispersed_ratio(
         raise InvalidInput("counts of events are not negative", hint="for other measures compare means")
     method, z = OverdispersedMethod(method), critical_value(alpha, side)
     warnings = _doubts(treatment, control)
-    estimate = _estimate(treatment, control)
-    statistic, ends = math.nan, (math.nan, math.nan)
+    estimate = np.asarray(math.nan)
+    if Caution.EMPTY_ARM not in warnings:
+        estimate = quotient(np.asarray(treatment.mean), np.asarray(control.mean))
+    statistic, ends = np.asarray(math.nan), (np.asarray(math.nan), np.asarray(math.nan))
     if method is OverdispersedMethod.QUASI_POISSON:
         spread = dispersion(treatment, control)
-        if spread and not {CountWarning.EMPTY_ARM, CountWarning.TOO_FEW_UNITS} & set(warnings):
+        if spread and not {Caution.EMPTY_ARM, Caution.TOO_FEW} & set(warnings):
             arms = events(treatment), events(control)
-            statistic = float(ratio_score(*arms, null, spread))
-            low, high = ratio_score_interval(*arms, z, spread)
-            ends = float(low), float(high)
-    elif 0.0 < estimate < math.inf:
-        error = math.sqrt(_log_variance(treatment, control, method))
-        if error > 0 and CountWarning.TOO_FEW_UNITS not in warnings:
-            centre = math.log(estimate)
-            statistic = (centre - math.log(null)) / error
-            ends = math.exp(centre - z * error), math.exp(centre + z * error)
-    return conclude(estimate, ends, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
+            statistic, ends = ratio_score(*arms, null, spread), ratio_score_interval(*arms, z, spread)
+    elif 0.0 < estimate < math.inf and Caution.TOO_FEW not in warnings:
+        variance = np.asarray(_log_variance(treatment, control, method))
+        statistic, ends = log_wald(estimate, variance, null, z)
+    n = treatment.n + control.n
+    return conclude(estimate, ends, n=n, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
 
 
 def _log_variance(treatment: Arm, control: Arm, method: OverdispersedMethod) -> float:
@@ -105,15 +107,9 @@ def _log_variance(treatment: Arm, control: Arm, method: OverdispersedMethod) -> 
     return sum((1.0 / arm.mean + (shape or 0.0)) / arm.n for arm in (treatment, control))
 
 
-def _estimate(treatment: Arm, control: Arm) -> float:
-    if min(treatment.n, control.n) <= 0 or treatment.mean == control.mean == 0:
-        return math.nan
-    return treatment.mean / control.mean if control.mean > 0 else math.inf
-
-
-def _doubts(treatment: Arm, control: Arm) -> tuple[CountWarning, ...]:
+def _doubts(treatment: Arm, control: Arm) -> tuple[Caution, ...]:
     if min(treatment.n, control.n) <= 0:
-        return (CountWarning.EMPTY_ARM,)
-    few_units = (CountWarning.TOO_FEW_UNITS,) if min(treatment.n, control.n) < 2 else ()
+        return (Caution.EMPTY_ARM,)
+    few_units = (Caution.TOO_FEW,) if min(treatment.n, control.n) < 2 else ()
     least = min(treatment.sum, control.sum)
-    return few_units + ((CountWarning.SMALL_COUNTS,) if least < FEW else ())
+    return few_units + ((Caution.SMALL_COUNTS,) if least < FEW else ())

@@ -1,6 +1,6 @@
 """Poisson rates from events and exposure: how high is one, do two differ, by what factor and by how much.
 
-Each function takes single `Events` and gives an `Inference`, as `proportions` does for shares: p-value and interval are
+Each function takes single `Events` and gives a `Finding`, as `proportions` does for shares: p-value and interval are
 of one test and agree, except where R's convention breaks that and the result says `UNMATCHED`. The mathematics over
 arrays is in `rate_intervals`. `dispersion` is the variance of a count as a multiple of its mean (quasi-Poisson): score
 methods multiply the variance by it. For a test that may be looked at repeatedly see `rate_ratio`; for counts that vary
@@ -19,8 +19,10 @@ from scipy.stats import binomtest
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats import rate_intervals as intervals
+from vedette.stats.cautions import Caution
+from vedette.stats.finding import Finding, p_value_of, tail
 from vedette.stats.proportion_intervals import Ends, binomial_tails, critical_value, z_by_inversion
-from vedette.stats.proportion_results import FEW, CountWarning, Inference, conclude
+from vedette.stats.proportion_results import FEW, conclude
 from vedette.stats.proportions import quotient, require_positive
 from vedette.stats.rate_intervals import Events
 from vedette.stats.sequential import Side
@@ -58,7 +60,7 @@ def one_rate(
     side: Side = Side.BOTH,
     method: RateMethod = RateMethod.GARWOOD,
     dispersion: float = 1.0,
-) -> Inference:
+) -> Finding:
     """Bound a rate, and test it against `null` if given.
 
     Raises:
@@ -66,22 +68,35 @@ def one_rate(
             dispersion.
     """
     method, z = RateMethod(method), critical_value(alpha, side)
-    _check(events, exact=method is not RateMethod.SCORE, dispersion=dispersion)
+    score = method is RateMethod.SCORE
+    _check(events, exact=not score, score=score, dispersion=dispersion)
     if null is not None and not 0.0 < null < math.inf:
         raise InvalidInput(f"a rate is tested against a value above 0, not {null}")
     warnings = _empty(events)
-    if method is RateMethod.SCORE:
+    if score:
         statistic = math.nan if null is None else intervals.rate_score(events, null, dispersion)
         ends = intervals.rate_score_interval(events, z, dispersion)
-        return conclude(events.rate, ends, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
+        return conclude(
+            events.rate,
+            ends,
+            n=events.count,
+            null=null,
+            side=side,
+            method=method,
+            statistic=statistic,
+            warnings=warnings,
+        )
     p_value = math.nan
     if null is not None and not warnings:
-        p_value = _tail(intervals.poisson_tails(events, null), side)
+        at_most, at_least = intervals.poisson_tails(events, null)
+        p_value = p_value_of(float(at_most), float(at_least), side)
         if method is RateMethod.POISSON_TEST and side is Side.BOTH:
             p_value = _no_likelier(float(events.count), null * float(events.exposure))
-            warnings = (CountWarning.UNMATCHED,)
-    ends = intervals.garwood(events, alpha / 2.0 if side is Side.BOTH else alpha)
-    return conclude(events.rate, ends, null=null, side=side, method=method, p_value=p_value, warnings=warnings)
+            warnings = (Caution.UNMATCHED,)
+    ends = intervals.garwood(events, tail(alpha, side))
+    return conclude(
+        events.rate, ends, n=events.count, null=null, side=side, method=method, p_value=p_value, warnings=warnings
+    )
 
 
 def ratio(
@@ -93,7 +108,7 @@ def ratio(
     side: Side = Side.BOTH,
     method: RateRatioMethod = RateRatioMethod.CONDITIONAL,
     dispersion: float = 1.0,
-) -> Inference:
+) -> Finding:
     """Bound treatment's rate as a multiple of control's, and test it against `null`.
 
     Raises:
@@ -103,10 +118,9 @@ def ratio(
     require_positive(null)
     method, z = RateRatioMethod(method), critical_value(alpha, side)
     exact = method in {RateRatioMethod.CONDITIONAL, RateRatioMethod.POISSON_TEST}
-    if method is not RateRatioMethod.SCORE and dispersion != 1.0:
-        raise InvalidInput("only the score test takes a dispersion", hint="method=RateRatioMethod.SCORE")
-    _check(treatment, control, exact=exact, dispersion=dispersion)
+    _check(treatment, control, exact=exact, score=method is RateRatioMethod.SCORE, dispersion=dispersion)
     estimate, warnings = quotient(treatment.rate, control.rate), _empty(treatment, control)
+    n = treatment.count + control.count
     if not exact:
         if method is RateRatioMethod.SCORE:
             statistic = intervals.ratio_score(treatment, control, null, dispersion)
@@ -115,17 +129,20 @@ def ratio(
             statistic = intervals.ratio_root(treatment, control, null)
             ends = intervals.ratio_root_interval(treatment, control, z)
         warnings += _few(treatment, control)
-        return conclude(estimate, ends, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
+        return conclude(
+            estimate, ends, n=n, null=null, side=side, method=method, statistic=statistic, warnings=warnings
+        )
     p_value = math.nan
-    if not warnings and treatment.count + control.count > 0:
+    if not warnings and n > 0:
         counts = intervals.conditional_counts(treatment, control)
         share = float(intervals.conditional_share(treatment, control, null))
-        p_value = _tail(binomial_tails(counts, share), side)
+        at_most, at_least = binomial_tails(counts, share)
+        p_value = p_value_of(float(at_most), float(at_least), side)
         if method is RateRatioMethod.POISSON_TEST and side is Side.BOTH:
             p_value = float(binomtest(int(counts.successes), int(counts.trials), share).pvalue)
-            warnings = (CountWarning.UNMATCHED,)
-    ends = intervals.conditional_interval(treatment, control, alpha / 2.0 if side is Side.BOTH else alpha)
-    return conclude(estimate, ends, null=null, side=side, method=method, p_value=p_value, warnings=warnings)
+            warnings = (Caution.UNMATCHED,)
+    ends = intervals.conditional_interval(treatment, control, tail(alpha, side))
+    return conclude(estimate, ends, n=n, null=null, side=side, method=method, p_value=p_value, warnings=warnings)
 
 
 def difference(
@@ -137,7 +154,7 @@ def difference(
     side: Side = Side.BOTH,
     method: RateDifferenceMethod = RateDifferenceMethod.SCORE,
     dispersion: float = 1.0,
-) -> Inference:
+) -> Finding:
     """Bound treatment's rate minus control's, and test it against `null`.
 
     Raises:
@@ -147,11 +164,10 @@ def difference(
     if not math.isfinite(null):
         raise InvalidInput(f"a difference of rates is tested against a finite value, not {null}")
     method, z = RateDifferenceMethod(method), critical_value(alpha, side)
-    if method is not RateDifferenceMethod.SCORE and dispersion != 1.0:
-        raise InvalidInput("only the score test takes a dispersion", hint="method=RateDifferenceMethod.SCORE")
-    _check(treatment, control, exact=False, dispersion=dispersion)
-    effect = np.asarray(treatment.rate - control.rate)
-    if method is RateDifferenceMethod.SCORE:
+    score = method is RateDifferenceMethod.SCORE
+    _check(treatment, control, exact=False, score=score, dispersion=dispersion)
+    effect, n = np.asarray(treatment.rate - control.rate), treatment.count + control.count
+    if score:
         statistic = intervals.difference_score(treatment, control, null, dispersion)
         ends = intervals.difference_score_interval(treatment, control, z, dispersion)
     else:
@@ -161,37 +177,31 @@ def difference(
 
         statistic, ends = z_by_inversion(bound, effect, null), bound(z)
     warnings = _empty(treatment, control) + _few(treatment, control)
-    return conclude(effect, ends, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
+    return conclude(effect, ends, n=n, null=null, side=side, method=method, statistic=statistic, warnings=warnings)
 
 
-def _check(*arms: Events, exact: bool, dispersion: float) -> None:
+def _check(*arms: Events, exact: bool, score: bool, dispersion: float) -> None:
     if any(arm.count.ndim for arm in arms):
         raise InvalidInput(
             "this takes single counts, not arrays", hint="for many at once: vedette.stats.rate_intervals"
         )
     if not 0.0 < dispersion < math.inf:
         raise InvalidInput(f"a dispersion is above 0, not {dispersion}", hint="1 is Poisson's")
-    if exact and dispersion != 1.0:
-        raise InvalidInput("an exact Poisson test has no dispersion", hint="use the score method")
+    if not score and dispersion != 1.0:
+        raise InvalidInput(
+            "only the score test takes a dispersion, neither exact nor hybrid ones do", hint="use the score method"
+        )
     if exact and any(float(arm.count) % 1.0 for arm in arms):
         raise InvalidInput("an exact test needs whole counts", hint="weighted counts go to a score method")
 
 
-def _empty(*arms: Events) -> tuple[CountWarning, ...]:
-    return (CountWarning.EMPTY_ARM,) if any(arm.exposure == 0 for arm in arms) else ()
+def _empty(*arms: Events) -> tuple[Caution, ...]:
+    return (Caution.EMPTY_ARM,) if any(arm.exposure == 0 for arm in arms) else ()
 
 
-def _few(*arms: Events) -> tuple[CountWarning, ...]:
+def _few(*arms: Events) -> tuple[Caution, ...]:
     few = not _empty(*arms) and min(float(arm.count) for arm in arms) < FEW
-    return (CountWarning.SMALL_COUNTS,) if few else ()
-
-
-def _tail(tails: Ends, side: Side) -> float:
-    """p-value from the lower and the upper tail; two-sided it is twice the smaller one."""
-    at_most, at_least = float(tails[0]), float(tails[1])
-    if side is Side.BOTH:
-        return min(1.0, 2.0 * min(at_most, at_least))
-    return at_least if side is Side.GREATER else at_most
+    return (Caution.SMALL_COUNTS,) if few else ()
 
 
 def _no_likelier(count: float, mean: float) -> float:

@@ -27,9 +27,10 @@ from scipy.stats import mannwhitneyu, rankdata
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
+from vedette.stats.cautions import Caution
 from vedette.stats.clusters import MINIMUM_CLUSTERS
-from vedette.stats.paired import Caveat, Finding, also, ends, p_value_of, student, tail
-from vedette.stats.sequential import Side
+from vedette.stats.finding import Finding, also, observed, p_value_of, student, tail
+from vedette.stats.sequential import Side, ends
 
 Statistic = Callable[..., Any]
 """What is computed of one arm, as numpy's `mean` and `median` do: `statistic(values, axis=-1)`, over the last axis."""
@@ -53,7 +54,7 @@ class Bootstrap(StrEnum):
 
 
 def mann_whitney(treatment: ArrayLike, control: ArrayLike, *, alpha: float = 0.05, side: Side = Side.BOTH) -> Finding:
-    """Test whether two distributions differ by ranks; the effect is P(treatment > control), ties counting half.
+    """Test whether two distributions differ by ranks; the estimate is P(treatment > control), ties counting half.
 
     The p-value is against equal distributions: exact where scipy can count them out, else by the normal with correction
     for ties and continuity. The interval is for the probability itself (DeLong's variance, on the logit), so the two
@@ -67,23 +68,25 @@ def mann_whitney(treatment: ArrayLike, control: ArrayLike, *, alpha: float = 0.0
     first, second, warnings = _arms(treatment, control)
     outside = tail(alpha, side)
     plain = Finding(
-        effect=None,
+        estimate=None,
         n=float(first.size + second.size),
+        null=0.5,
+        side=side,
         method="Mann-Whitney U, DeLong logit interval",
         warnings=warnings,
     )
     if not min(first.size, second.size):
-        return also(plain, Caveat.TOO_FEW)
+        return also(plain, Caution.TOO_FEW)
     effect, variance = _superiority(first, second)
-    plain = replace(plain, effect=effect)
+    plain = replace(plain, estimate=effect)
     if np.ptp(np.concatenate([first, second])) == 0.0:
-        return also(plain, Caveat.ALL_TIED)
+        return also(plain, Caution.NO_VARIANCE)
     found = mannwhitneyu(first, second, alternative="two-sided" if side is Side.BOTH else side.value)
     plain = replace(plain, statistic=float(found.statistic), p_value=float(found.pvalue))
     if min(first.size, second.size) < 2:
-        return also(plain, Caveat.TOO_FEW)
+        return also(plain, Caution.TOO_FEW)
     if effect in {0.0, 1.0}:
-        return also(plain, Caveat.SEPARATED)
+        return also(plain, Caution.SEPARATED)
     reach = -float(ndtri(outside)) * math.sqrt(sum(variance)) / (effect * (1.0 - effect))
     centre = float(logit(effect))
     low, high = ends(float(expit(centre - reach)), float(expit(centre + reach)), side)
@@ -91,7 +94,7 @@ def mann_whitney(treatment: ArrayLike, control: ArrayLike, *, alpha: float = 0.0
 
 
 def brunner_munzel(treatment: ArrayLike, control: ArrayLike, *, alpha: float = 0.05, side: Side = Side.BOTH) -> Finding:
-    """Test whether values of the treatment beat the control's as often as not; the effect is P(treatment > control).
+    """Test whether values of the treatment beat the control's as often as not; the estimate is P(treatment > control).
 
     Unlike `mann_whitney` it allows unequal spreads: the p-value is against a probability of 1/2, and the interval, cut
     off at 0 and 1, holds the probabilities that the same t-test does not reject. NaN is left out.
@@ -101,11 +104,12 @@ def brunner_munzel(treatment: ArrayLike, control: ArrayLike, *, alpha: float = 0
     """
     first, second, warnings = _arms(treatment, control)
     n, method = float(first.size + second.size), "Brunner-Munzel t"
+    plain = Finding(estimate=None, n=n, null=0.5, side=side, method=method, warnings=warnings)
     if not min(first.size, second.size):
-        return Finding(effect=None, n=n, method=method, warnings=(*warnings, Caveat.TOO_FEW))
+        return also(plain, Caution.TOO_FEW)
     effect, parts = _superiority(first, second)
     if effect in {0.0, 1.0}:
-        return Finding(effect=effect, n=n, method=method, warnings=(*warnings, Caveat.SEPARATED))
+        return also(replace(plain, estimate=effect), Caution.SEPARATED)
     variance = sum(parts)
     weight = parts[0] ** 2 / (first.size - 1) + parts[1] ** 2 / (second.size - 1) if variance > 0 else 1.0
     judged = student(
@@ -116,7 +120,7 @@ def brunner_munzel(treatment: ArrayLike, control: ArrayLike, *, alpha: float = 0
         method=method,
         alpha=alpha,
         side=side,
-        margin=0.5,
+        null=0.5,
         warnings=warnings,
     )
     low = None if judged.low is None else max(judged.low, 0.0)
@@ -173,22 +177,23 @@ def bootstrap(
     units = min(arm.effective for arm in arms)
     name = f"{'cluster ' if clusters else ''}bootstrap, {method}, {resamples} resamples, {scale}"
     warnings = tuple(dict.fromkeys(arms[0].warnings + arms[1].warnings))
-    plain = Finding(effect=None, n=float(sum(arm.sizes.size for arm in arms)), method=name, warnings=warnings)
+    n = float(sum(arm.sizes.size for arm in arms))
+    plain = Finding(estimate=None, n=n, null=margin, side=side, method=name, warnings=warnings)
     if units < 2:
-        return also(plain, Caveat.TOO_FEW)
+        return also(plain, Caution.TOO_FEW)
     first, second = (arm.of_each(np.arange(arm.sizes.size)[None], statistic) for arm in arms)
     effect = float(_set_against(first, second, scale)[0])
     if not math.isfinite(effect):
-        return also(plain, Caveat.REFERENCE_NOT_AWAY_FROM_ZERO if scale is Scale.RELATIVE else Caveat.UNBOUNDED)
-    plain = replace(plain, effect=effect)
+        return also(plain, Caution.UNBOUNDED if scale is Scale.RELATIVE else Caution.RESAMPLES_UNDEFINED)
+    plain = replace(plain, estimate=effect)
     if clusters and units < MINIMUM_CLUSTERS - 1e-9:
-        return also(plain, Caveat.TOO_FEW_CLUSTERS)
+        return also(plain, Caution.FEW_CLUSTERS)
     drawn = np.sort(np.concatenate(list(_resamples(arms, statistic, scale, resamples, seed, together=together))))
     levels = _Levels(0.0, 0.0, units if clusters else math.inf)
     if method is Bootstrap.BCA:
         skew = _acceleration(arms, (first, second), statistic, scale, together=together)
         levels = replace(levels, bias=float(ndtri(_share_below(drawn, effect))), skew=skew)
-    return _read(plain, drawn, levels, outside, side, margin)
+    return _read(plain, drawn, levels, outside, margin)
 
 
 def permutation_test(
@@ -203,7 +208,7 @@ def permutation_test(
     """Test whether two arms are alike: how often relabelling their values makes a difference as large as the one seen.
 
     Exact when there are no more arrangements than `resamples`, which is then every one of them; else
-    (b + 1) / (m + 1) over m random ones, so never zero. The effect is the statistics' difference; there is no interval.
+    (b + 1) / (m + 1) over m random ones, so never zero. The estimate is the statistics' difference, without interval.
 
     Args:
         treatment: Values of the new version; NaN is left out.
@@ -221,21 +226,21 @@ def permutation_test(
     pooled, k = np.concatenate([first, second]), first.size
     exact = math.comb(pooled.size, k) <= resamples
     method = "permutation, " + ("exact" if exact else f"{resamples} random arrangements")
-    plain = Finding(effect=None, n=float(pooled.size), method=method, warnings=warnings)
+    plain = Finding(estimate=None, n=float(pooled.size), null=0.0, side=side, method=method, warnings=warnings)
     if not min(k, second.size):
-        return also(plain, Caveat.TOO_FEW)
+        return also(plain, Caution.TOO_FEW)
     effect = float(statistic(first, axis=-1)) - float(statistic(second, axis=-1))
-    plain = replace(plain, effect=effect, statistic=effect)
+    plain = replace(plain, estimate=effect, statistic=effect)
     if np.ptp(pooled) == 0.0:
-        return also(plain, Caveat.ALL_TIED)
+        return also(plain, Caution.NO_VARIANCE)
     arranged = _arrangements(pooled, k) if exact else _shuffles(pooled, resamples, seed)
     found = np.concatenate([statistic(rows[:, :k], axis=-1) - statistic(rows[:, k:], axis=-1) for rows in arranged])
     if not np.isfinite(found).all():
-        return also(plain, Caveat.RESAMPLES_UNDEFINED)
+        return also(plain, Caution.RESAMPLES_UNDEFINED)
     same = 8.0 * np.finfo(np.float64).eps * float(np.abs(pooled).max())  # sums in another order differ in rounding
     counts = (int((found <= effect + same).sum()), int((found >= effect - same).sum()))
     less, greater = ((count + (not exact)) / (found.size + (not exact)) for count in counts)
-    return also(replace(plain, p_value=p_value_of(less, greater, side)), Caveat.NO_INTERVAL)
+    return also(replace(plain, p_value=p_value_of(less, greater, side)), Caution.NO_INTERVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +251,11 @@ class _Units:
     labels: NDArray[Any]
     starts: NDArray[np.intp]
     sizes: NDArray[np.intp]
-    warnings: tuple[Caveat, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
     @classmethod
     def of(cls, values: ArrayLike, clusters: ArrayLike | None) -> "_Units":
-        array, warnings = _known(values)
+        array, warnings = observed(values)
         every = np.asarray(values, np.float64).ravel()
         named = np.arange(every.size) if clusters is None else np.asarray(clusters).ravel()
         if every.shape != named.shape:
@@ -303,17 +308,17 @@ class _Levels:
         return float(stdtr(self.units - 1.0, -z)), float(stdtr(self.units - 1.0, z))
 
 
-def _read(plain: Finding, drawn: FloatArray, levels: _Levels, outside: float, side: Side, margin: float) -> Finding:
+def _read(plain: Finding, drawn: FloatArray, levels: _Levels, outside: float, margin: float) -> Finding:
     """Read interval and p-value from sorted resamples."""
     if not (np.isfinite(drawn).all() and math.isfinite(levels.bias + levels.skew)):
-        return also(plain, Caveat.RESAMPLES_UNDEFINED)
-    if drawn[-1] - drawn[0] <= 1e-14 * abs(plain.effect or 0.0):
-        return also(plain, Caveat.NO_VARIANCE)
+        return also(plain, Caution.RESAMPLES_UNDEFINED)
+    if drawn[-1] - drawn[0] <= 1e-14 * abs(plain.estimate or 0.0):
+        return also(plain, Caution.NO_VARIANCE)
     low, high = (float(np.quantile(drawn, levels.of(level))) for level in (outside, 1.0 - outside))
     edge = 1.0 / (drawn.size + 1.0)
     less, greater = levels.inverse(min(max(_share_below(drawn, margin), edge), 1.0 - edge))
-    low_end, high_end = ends(low, high, side)
-    return replace(plain, low=low_end, high=high_end, p_value=max(p_value_of(less, greater, side), edge))
+    low_end, high_end = ends(low, high, plain.side)
+    return replace(plain, low=low_end, high=high_end, p_value=max(p_value_of(less, greater, plain.side), edge))
 
 
 def _resamples(
@@ -377,16 +382,8 @@ def _shuffles(pooled: FloatArray, resamples: int, seed: int) -> Iterator[FloatAr
         yield generator.permuted(np.tile(pooled, (min(block, resamples - done), 1)), axis=1)
 
 
-def _known(values: ArrayLike) -> tuple[FloatArray, tuple[Caveat, ...]]:
-    array = np.asarray(values, np.float64).ravel()
-    if np.isinf(array).any():
-        raise InvalidInput("values must be finite numbers", hint="NaN says that there is none")
-    known = ~np.isnan(array)
-    return array[known], () if known.all() else (Caveat.MISSING_LEFT_OUT,)
-
-
-def _arms(treatment: ArrayLike, control: ArrayLike) -> tuple[FloatArray, FloatArray, tuple[Caveat, ...]]:
-    (first, one), (second, other) = _known(treatment), _known(control)
+def _arms(treatment: ArrayLike, control: ArrayLike) -> tuple[FloatArray, FloatArray, tuple[Caution, ...]]:
+    (first, one), (second, other) = observed(treatment), observed(control)
     return first, second, tuple(dict.fromkeys(one + other))
 
 

@@ -1,49 +1,18 @@
 """Results as rows people read and programs keep: one estimate a metric and arm, one comparison a metric and pair.
 
-Every number that is undefined is None, and a warning code says why; `CAUTIONS` says what each means and what to do.
+Every number that is undefined is None, and a warning code says why (`stats.cautions`).
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.records import record
 from vedette.kernel.tables import Shown
+from vedette.stats.cautions import Caution
 from vedette.stats.contrasts import Contrasts
 from vedette.stats.estimates import Estimates
-
-
-class Caution(StrEnum):
-    """Why a number is None, or to be read with care."""
-
-    TOO_FEW = "too_few"
-    FEW_CLUSTERS = "few_clusters"
-    SMALL_SAMPLE = "small_sample"
-    NO_VARIANCE = "no_variance"
-    NO_BASELINE = "no_baseline"
-    UNBOUNDED = "relative_unbounded"
-    NOT_OBSERVED = "not_observed"
-    PARTLY_OBSERVED = "partly_observed"
-    MISSING_DIFFERS = "missing_differs"
-    COVARIATE_CONSTANT = "covariate_constant"
-    NO_BOUNDARY = "no_boundary"
-
-
-CAUTIONS: Mapping[Caution, str] = {
-    Caution.TOO_FEW: "An arm has fewer than two units, so its spread is unknown; wait for more, or check assignment.",
-    Caution.FEW_CLUSTERS: "An arm has too few independent clusters for a verdict: more tenants are needed.",
-    Caution.SMALL_SAMPLE: "An arm is small, so the normal approximation is rough; an exact test may serve better.",
-    Caution.NO_VARIANCE: "The metric does not vary in these arms, so nothing can be tested; check how it is recorded.",
-    Caution.NO_BASELINE: "The reference's value is 0, so there is no relative effect; read the absolute one.",
-    Caution.UNBOUNDED: "The reference's value may be 0, so the relative interval has no bound; read the absolute one.",
-    Caution.NOT_OBSERVED: "The metric was never observed in an arm; check that it is recorded there.",
-    Caution.PARTLY_OBSERVED: "The metric is missing for some requests, such as those before it was recorded.",
-    Caution.MISSING_DIFFERS: "The metric is missing more often in one arm than in another: a comparison may mislead.",
-    Caution.COVARIATE_CONSTANT: "The covariate does not vary, so nothing was adjusted; leave it out.",
-    Caution.NO_BOUNDARY: "No look of the design has been reached, so there is no interval yet.",
-}
-"""What each warning means and what to do about it."""
+from vedette.stats.finding import finite
 
 SMALL = 30.0
 """Fewer units than this in an arm are warned about."""
@@ -124,9 +93,9 @@ def estimate_rows(
             metric=metric,
             variant=arm,
             n=n[m][a],
-            mean=_known(mean[m][a]),
-            standard_error=math.sqrt(variance[m][a]) if _known(variance[m][a]) is not None else None,
-            unadjusted=_known(plain[m][a]),
+            mean=finite(mean[m][a]),
+            standard_error=math.sqrt(variance[m][a]) if finite(variance[m][a]) is not None else None,
+            unadjusted=finite(plain[m][a]),
             warnings=_of_arm(mean[m][a], variance[m][a], more.get((metric, arm), ())),
         )
         for m, metric in enumerate(found.metrics)
@@ -168,7 +137,7 @@ def comparison_rows(
     for m, metric in enumerate(found.metrics):
         for p, (treatment, reference) in enumerate(made.pairs):
             effect, low, high, relative, relative_low, relative_high, p_value, p_all, wide_low, wide_high, df = (
-                _known(part[m][p]) for part in lists
+                finite(part[m][p]) for part in lists
             )
             t, c = places[treatment], places[reference]
             sizes = min(n[m][t], n[m][c])
@@ -218,7 +187,3 @@ def _of_arm(mean: float, variance: float, known: Sequence[Caution]) -> tuple[Cau
     elif variance == 0:
         warnings[Caution.NO_VARIANCE] = None
     return tuple(warnings)
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -28,6 +28,8 @@ from scipy.optimize import brentq
 from vedette.evidence.summary import FloatArray, Moments
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.boundaries import best_rho, beta_binomial_log_mixture
+from vedette.stats.cautions import Caution
+from vedette.stats.fieller import fieller
 
 TUNING = 5000.0
 """Intrinsic time at which a sequence is tightest, unless told otherwise."""
@@ -41,12 +43,24 @@ class Side(StrEnum):
     BOTH = "both"
 
 
-class Unknown(StrEnum):
-    """Why a number of a result is None."""
+def require_alpha(alpha: float) -> None:
+    """Refuse a level that no test has.
 
-    TOO_FEW = "too_few"
-    NO_VARIANCE = "no_variance"
-    UNBOUNDED = "relative_unbounded"
+    Raises:
+        InvalidInput: `alpha` is not between 0 and 0.5.
+    """
+    if not 0.0 < alpha < 0.5:
+        raise InvalidInput(f"alpha lies between 0 and 0.5, not at {alpha}", hint="0.05 for a 95 % interval")
+
+
+def signed(z: FloatArray, side: Side) -> FloatArray:
+    """Turn statistics so that large ones are evidence; for both sides, their sizes."""
+    return {Side.GREATER: z, Side.LESS: -z, Side.BOTH: np.abs(z)}[side]
+
+
+def ends(low: float | None, high: float | None, side: Side) -> tuple[float | None, float | None]:
+    """Keep the ends that an interval of this side has: a one-sided one bounds on one side only."""
+    return None if side is Side.LESS else low, None if side is Side.GREATER else high
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +101,7 @@ class Comparison:
     relative_high: float | None = None
     p_value: float | None = None
     log_e_value: float | None = None
-    warnings: tuple[Unknown, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
     @property
     def e_value(self) -> float | None:
@@ -116,8 +130,7 @@ def log_e_value(z: ArrayLike, n: ArrayLike, alpha: float, side: Side, tuning: fl
     For one side it is the closed-form bound of the one-sided normal mixture: minus infinity when `z` points away.
     """
     z, time = np.asarray(z, np.float64), 1.0 + np.asarray(n, np.float64) * _rate(alpha, side, tuning)
-    signed = {Side.GREATER: z, Side.LESS: -z, Side.BOTH: np.abs(z)}[side]
-    exponent = 0.5 * np.maximum(signed, 0.0) ** 2 * (time - 1.0) / time
+    exponent = 0.5 * np.maximum(signed(z, side), 0.0) ** 2 * (time - 1.0) / time
     if side is Side.BOTH:
         return np.asarray(exponent - 0.5 * np.log(time))
     with np.errstate(divide="ignore"):  # no evidence at all is an e-value of zero
@@ -143,15 +156,14 @@ def difference(
     Raises:
         InvalidInput: `alpha` is not between 0 and 0.5.
     """
-    if not 0.0 < alpha < 0.5:
-        raise InvalidInput(f"alpha lies between 0 and 0.5, not at {alpha}")
+    require_alpha(alpha)
     if n <= 0 or math.isnan(standard_error):
-        return Comparison(effect=effect, warnings=(Unknown.TOO_FEW,))
+        return Comparison(effect=effect, warnings=(Caution.TOO_FEW,))
     if standard_error <= 0:
-        return Comparison(effect=effect, warnings=(Unknown.NO_VARIANCE,))
+        return Comparison(effect=effect, warnings=(Caution.NO_VARIANCE,))
     half = standard_error * float(critical_value(n, alpha, side, tuning))
     log_e = float(log_e_value((effect - margin) / standard_error, n, alpha, side, tuning))
-    low, high = _open(effect - half, effect + half, side)
+    low, high = ends(effect - half, effect + half, side)
     return Comparison(effect=effect, low=low, high=high, p_value=math.exp(min(-log_e, 0.0)), log_e_value=log_e)
 
 
@@ -207,10 +219,17 @@ def compare(
     )
     if known.warnings:
         return known
-    relative = _fieller(treatment, control, covariance, float(critical_value(n, alpha, side, tuning)))
-    if relative is None:
-        return replace(known, warnings=(Unknown.UNBOUNDED,))
-    low, high = _open(*relative, side)
+    relative_low, relative_high = fieller(
+        treatment.mean,
+        control.mean,
+        treatment.variance,
+        control.variance,
+        covariance=covariance,
+        critical=critical_value(n, alpha, side, tuning),
+    )
+    if np.isnan(relative_low):
+        return replace(known, warnings=(Caution.UNBOUNDED,))
+    low, high = ends(float(relative_low), float(relative_high), side)
     return replace(known, relative_low=low, relative_high=high)
 
 
@@ -241,24 +260,3 @@ def proportion(successes: float, trials: float, *, alpha: float, tuning: float =
 def _rate(alpha: float, side: Side, tuning: float) -> float:
     """Squared mixture scale (equation 161): the inverse of the normal mixture's rho."""
     return 1.0 / best_rho(tuning, alpha, one_sided=side is not Side.BOTH)
-
-
-def _open(low: float, high: float, side: Side) -> tuple[float | None, float | None]:
-    """A one-sided sequence bounds on one side only."""
-    return None if side is Side.LESS else low, None if side is Side.GREATER else high
-
-
-def _fieller(treatment: MeanEstimate, control: MeanEstimate, covariance: float, z: float) -> tuple[float, float] | None:
-    """Relative effects that the test at critical value `z` does not reject; None if the control may be zero.
-
-    Solves `(t - r c)**2 = z**2 var(t - r c)` for the ratio r; with a negative control the order of the ends turns.
-    """
-    square = z * z
-    leading = control.mean**2 - square * control.variance
-    if leading <= 0:
-        return None
-    middle = treatment.mean * control.mean - square * covariance
-    last = treatment.mean**2 - square * treatment.variance
-    root = math.sqrt(max(middle * middle - leading * last, 0.0))
-    ends = ((middle - root) / leading - 1.0, (middle + root) / leading - 1.0)
-    return ends if control.mean > 0 else (-ends[1], -ends[0])

@@ -22,6 +22,7 @@ from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.largest import correlated
 from vedette.stats.ranking import Better, normal_estimates
+from vedette.stats.sequential import require_alpha
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +128,7 @@ def winner_estimate(
         InvalidInput: Fewer than two arms, a number that is not finite, a variance that is not above 0, or `alpha` out
             of range.
     """
-    if not 0.0 < alpha < 0.5:
-        raise InvalidInput(f"alpha lies between 0 and 0.5, not at {alpha}")
+    require_alpha(alpha)
     means, matrix, _ = normal_estimates(estimates, covariance)
     if not (np.isfinite(means).all() and np.isfinite(matrix).all() and (np.diagonal(matrix) > 0.0).all()):
         raise InvalidInput("a winner is chosen among finite estimates with variances above 0", hint="leave others out")

@@ -8,11 +8,19 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from vedette.catalog.domain import Domain
 from vedette.catalog.lifecycle import DomainState
 from vedette.database.failures import constrained
+from vedette.experiments.machine import Phase
 from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Conflict, InvalidInput, NotFound, StaleRevision
 from vedette.kernel.records import record
 from vedette.store.pages import Page, page_of
-from vedette.store.tables import ACTIVE, canary_deployments, domain_revisions, domains, version_tenures
+from vedette.store.tables import (
+    ACTIVE,
+    canary_deployments,
+    domain_revisions,
+    domains,
+    multi_variant_tests,
+    version_tenures,
+)
 
 
 @record
@@ -36,13 +44,14 @@ def create(connection: Connection, domain: Domain, *, actor: str) -> None:
     _remember(connection, domain, actor)
 
 
-def get(connection: Connection, domain_id: str) -> Domain:
-    """Give the domain of that id, deleted ones too.
+def get(connection: Connection, domain_id: str, *, hold: bool = False) -> Domain:
+    """Give the domain of that id, deleted ones too; ``hold`` keeps others from changing it until the transaction ends.
 
     Raises:
         NotFound: there is none.
     """
-    row = connection.execute(select(domains).where(domains.c.id == domain_id)).one_or_none()
+    query = select(domains).where(domains.c.id == domain_id)
+    row = connection.execute(query.with_for_update() if hold else query).one_or_none()
     if row is None:
         raise NotFound(f"there is no domain {domain_id!r}", hint="`vedette domain list` shows those there are")
     return _domain(row)
@@ -103,11 +112,15 @@ def revisions(
 
 
 def dependants(connection: Connection, domain_id: str) -> dict[str, int]:
-    """Count what would lose its ground if the domain went: active rollouts, and the stable version being served."""
+    """Count what would lose its ground if the domain went: what runs on it, and the stable version being served."""
     rollouts = select(func.count()).where(canary_deployments.c.domain_id == domain_id, ACTIVE)
+    experiments = select(func.count()).where(
+        multi_variant_tests.c.domain_id == domain_id, multi_variant_tests.c.phase == Phase.RUNNING
+    )
     served = select(func.count()).where(version_tenures.c.domain_id == domain_id, version_tenures.c.until.is_(None))
     counts = {
         "active rollouts": connection.execute(rollouts).scalar_one(),
+        "running experiments": connection.execute(experiments).scalar_one(),
         "stable version": connection.execute(served).scalar_one(),
     }
     return {name: count for name, count in counts.items() if count}

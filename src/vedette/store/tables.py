@@ -1,7 +1,8 @@
-"""The tables of the control store. ``canary_deployments`` and ``domain_audit_logs`` carry the names users know.
+"""The tables of the control store.
 
-Columns that repeat what stands in a JSON document (phase, weight, group) are there to be searched and constrained; the
-functions that write the document write them with it.
+``canary_deployments``, ``multi_variant_tests`` and ``domain_audit_logs`` carry the names users know. Columns that
+repeat what stands in a JSON document (phase, weight, group) are there to be searched and constrained; the functions
+that write the document write them with it.
 """
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy import (
 
 from vedette.store.columns import BIG, DOCUMENT, EXACT_DOCUMENT, REAL, Instant, Words
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The migration at which a database has exactly these tables."""
 
 metadata = MetaData(
@@ -188,6 +189,77 @@ rollout_looks = Table(
     Column("observations", DOCUMENT, nullable=False),
     Column("verdicts", DOCUMENT, nullable=False),
     Index("ix_rollout_looks_rollout_id", "rollout_id", "id"),
+)
+
+multi_variant_tests = Table(
+    "multi_variant_tests",
+    metadata,
+    Column("id", Words, primary_key=True),
+    _text("name"),
+    Column("domain_id", Words, ForeignKey("domains.id"), nullable=False),
+    _text("layer"),
+    _text("phase"),
+    Column("spec", DOCUMENT, nullable=False),
+    Column("status", DOCUMENT, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("variants", DOCUMENT, nullable=False),
+    Column("traffic_splits", DOCUMENT, nullable=False),
+    _text("primary_metric"),
+    _text("winner"),
+    _text("awaiting_rollout"),
+    _instant("created_at"),
+    _text("created_by"),
+    _instant("updated_at"),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    UniqueConstraint("name"),
+    Index("ix_multi_variant_tests_domain_id", "domain_id", "id"),
+)
+
+MOVING = text("phase = 'running' OR awaiting_rollout <> ''")
+"""Experiments the reconciler looks after: those that run, and those whose winner waits for its rollout."""
+
+Index("ix_multi_variant_tests_moving", multi_variant_tests.c.id, sqlite_where=MOVING, postgresql_where=MOVING)
+
+experiment_decisions = Table(
+    "experiment_decisions",
+    metadata,
+    _number(),
+    Column("experiment_id", Words, ForeignKey("multi_variant_tests.id"), nullable=False),
+    _instant("at"),
+    Column("epoch", Integer, nullable=False),
+    _text("phase"),
+    _text("actor"),
+    Column("decision", DOCUMENT, nullable=False),
+    Index("ix_experiment_decisions_experiment_id", "experiment_id", "id"),
+)
+
+experiment_looks = Table(
+    "experiment_looks",
+    metadata,
+    _number(),
+    Column("experiment_id", Words, ForeignKey("multi_variant_tests.id"), nullable=False),
+    _instant("at"),
+    Column("epoch", Integer, nullable=False),
+    Column("units", REAL, nullable=False),
+    _text("verdict"),
+    Column("report", DOCUMENT, nullable=False),
+    Column("seen", DOCUMENT, nullable=False),
+    Index("ix_experiment_looks_experiment_id", "experiment_id", "id"),
+)
+
+experiment_scores = Table(
+    "experiment_scores",
+    metadata,
+    _number(),
+    Column("experiment_id", Words, ForeignKey("multi_variant_tests.id"), nullable=False),
+    _instant("at"),
+    _text("actor"),
+    Column("prompts", BIG, nullable=False),
+    Column("left_out", BIG, nullable=False),
+    _text("digests"),
+    Column("moments", DOCUMENT, nullable=False),
+    Index("ix_experiment_scores_experiment_id", "experiment_id", "id"),
 )
 
 counters = Table(

@@ -1,0 +1,1 @@
+"""The parts of the validity benchmark: see `bench/validity.py`."""
