@@ -4,13 +4,13 @@ Two sums merge as two summaries do (Chan, Golub and LeVeque 1983, see `evidence.
 in which order and in which batches outcomes arrive.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import msgpack
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, func, select
 
 from vedette.evidence.outcome import OutcomeStatus
 from vedette.lake.admission import REQUESTS
@@ -59,8 +59,8 @@ class Deltas:
     def merge_into(self, tables: Tables, connection: Connection) -> None:
         """Add everything counted to the tables."""
         if self._cells:
-            _add_parts(tables.cells, connection, self._cells)
-            _add_parts(tables.exposure_cells, connection, self._exposed)
+            _add_parts(tables.cells, CellKey._fields, connection, self._cells)
+            _add_parts(tables.exposure_cells, ExposureKey._fields, connection, self._exposed)
             _merge_rollups(tables, connection, self._rollups)
 
     def _add_versions(self, columns: Columns, measures: Measures) -> None:
@@ -129,14 +129,16 @@ def counted(columns: Columns) -> dict[str, tuple[Rows, np.ndarray[tuple[int], np
     return every | {name: measured for name, measured in kept.items() if measured[0].size}
 
 
-Key = TypeVar("Key", CellKey, ExposureKey)
-
-
-def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes]) -> None:
+def _add_parts(
+    table: Table,
+    fields: Sequence[str],
+    connection: Connection,
+    parts: Mapping[CellKey, bytes] | Mapping[ExposureKey, bytes],
+) -> None:
     """Add one part to each cell; those that have many parts already are merged into one before."""
     if not parts:
         return
-    columns = [table.c[name] for name in next(iter(parts))._fields]
+    columns: list[Column[Any]] = [table.c[name] for name in fields]
     near = [column.in_(set(values)) for column, values in zip(columns, zip(*parts, strict=True), strict=True)]
     full = select(*columns).where(*near).group_by(*columns).having(func.count() >= MOST_PARTS)
     for values in connection.execute(full).all():
