@@ -52,6 +52,16 @@ class OutcomePage:
     after: str
 
 
+@record
+class Holdings:
+    """What is stored where: outcomes in the spool and in segments, and segments whose files are not there."""
+
+    spooled: int
+    sealed: int
+    segments: int
+    missing: tuple[str, ...]
+
+
 class LakeReader:
     """The lake, to be asked; many may ask at once, and never wait for who writes.
 
@@ -76,6 +86,26 @@ class LakeReader:
         """Close every connection."""
         self._database.close()
         self._engine.close()
+
+    def holdings(self) -> Holdings:
+        """Say how many outcomes are stored where, and which segments' files are missing.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        segments, spooled = self._tables.segments.c, self._tables.spool.c
+        with self._database.reading() as connection:
+            waiting = connection.scalar(select(func.coalesce(func.sum(spooled.outcomes), 0)))
+            listed = connection.execute(select(segments.name, segments.outcomes).where(~segments.dropped)).all()
+        there = (
+            {path.name for path in self._segments.iterdir()} if self._segments and self._segments.is_dir() else set()
+        )
+        return Holdings(
+            spooled=int(waiting or 0),
+            sealed=sum(row.outcomes for row in listed),
+            segments=len(listed),
+            missing=tuple(sorted(row.name for row in listed if row.name not in there)),
+        )
 
     def evidence(
         self,

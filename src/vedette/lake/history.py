@@ -89,7 +89,10 @@ def paths(folder: Path | None, names: Iterable[str]) -> list[Path]:
     """
     listed = list(names)
     if listed and folder is None:
-        raise Unavailable("outcomes are in segments, and this process does not know their folder", hint="name it")
+        raise Unavailable(
+            "outcomes are in segments, and this process does not know their folder",
+            hint="set VEDETTE_SEGMENTS to the folder the server has",
+        )
     return [folder / name for name in listed] if folder else []
 
 

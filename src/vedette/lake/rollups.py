@@ -4,9 +4,9 @@ Two sums merge as two summaries do (Chan, Golub and LeVeque 1983, see `evidence.
 in which order and in which batches outcomes arrive.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import msgpack
@@ -59,8 +59,8 @@ class Deltas:
     def merge_into(self, tables: Tables, connection: Connection) -> None:
         """Add everything counted to the tables."""
         if self._cells:
-            _add_parts(tables.cells, connection, self._cells)
-            _add_parts(tables.exposure_cells, connection, self._exposed)
+            _add_parts(tables.cells, CellKey._fields, connection, self._cells)
+            _add_parts(tables.exposure_cells, ExposureKey._fields, connection, self._exposed)
             _merge_rollups(tables, connection, self._rollups)
 
     def _add_versions(self, columns: Columns, measures: Measures) -> None:
@@ -129,16 +129,17 @@ def counted(columns: Columns) -> dict[str, tuple[Rows, np.ndarray[tuple[int], np
     return every | {name: measured for name, measured in kept.items() if measured[0].size}
 
 
-Key = TypeVar("Key", CellKey, ExposureKey)
-
-
-def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes]) -> None:
+def _add_parts(
+    table: Table,
+    fields: Sequence[str],
+    connection: Connection,
+    parts: Mapping[CellKey, bytes] | Mapping[ExposureKey, bytes],
+) -> None:
     """Add one part to each cell; those that have many parts already are merged into one before."""
     if not parts:
         return
-    columns: list[Column[Any]] = [table.c[name] for name in next(iter(parts))._fields]
-    keys = list(zip(*parts, strict=True))
-    near = [column.in_(set(values)) for column, values in zip(columns, keys, strict=True)]
+    columns: list[Column[Any]] = [table.c[name] for name in fields]
+    near = [column.in_(set(values)) for column, values in zip(columns, zip(*parts, strict=True), strict=True)]
     full = select(*columns).where(*near).group_by(*columns).having(func.count() >= MOST_PARTS)
     for values in connection.execute(full).all():
         merge_parts(
@@ -148,7 +149,7 @@ def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes])
             values._asdict(),
         )
     names = [*(column.name for column in columns), "sums"]
-    insert_rows(connection, table, zip(*keys, parts.values(), strict=True), names=names)
+    insert_rows(connection, table, [(*tuple(key), part) for key, part in parts.items()], names=names)
 
 
 def merge_parts(
