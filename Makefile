@@ -28,7 +28,7 @@ test: $(VENV)/test.stamp ## lint, types, layers, and every test against the inst
 	@echo '· layers' && $(BIN)/lint-imports
 	@echo '· pytest' && $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-bench: $(VENV)/test.stamp ## our figures beside those of others; WHAT=rollouts, validity, analysis: see bench/
+bench: $(VENV)/test.stamp ## our figures beside those of others; WHAT=rollouts, validity, record, ingest …: see bench/
 	@$(BIN)/python bench/$(WHAT).py $(ARGS)
 
 clean: ## remove what was made: the environment, the wheel, the caches

@@ -21,6 +21,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -83,7 +84,8 @@ class _File:
     def close(self) -> None:
         """Give back the room that was not used; the descriptor, and with it the lock, stays."""
         self.mapped.close()
-        os.ftruncate(self.descriptor, self.used)
+        with suppress(OSError):  # it is only room: who reads stops at the zeroes
+            os.ftruncate(self.descriptor, self.used)
 
 
 class Journal:
