@@ -12,6 +12,7 @@ import msgspec
 from vedette.gateway import metrics as prometheus
 from vedette.gateway import ofrep, wire
 from vedette.gateway.assign import UnitMissingError, assign
+from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.exchange import Exchange
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
@@ -52,6 +53,11 @@ class GatewayApp:
     draining: bool = False
     connections: set[ClientConnection] = field(default_factory=set)
     exchanges: set[Exchange] = field(default_factory=set)
+    deadlines: Deadlines = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Watch over the exchanges."""
+        self.deadlines = Deadlines(self.exchanges)
 
     def turned_away(self, status: int) -> None:
         """Count a request that reached no version."""

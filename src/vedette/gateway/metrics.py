@@ -48,7 +48,8 @@ class Metrics:
 
     def of(self, domain: str, version: str) -> VersionFigures:
         """Give the figures of a version, from nothing if need be."""
-        return self.versions.setdefault((domain, version), VersionFigures())
+        found = self.versions.get((domain, version))
+        return found or self.versions.setdefault((domain, version), VersionFigures())
 
     def expose(self, domain: str, arms: Mapping[str, str]) -> None:
         """Count a request that experiments of a domain had, with their arms."""

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 from vedette.gateway.app import GatewayApp
 from vedette.gateway.background import PlanFollower, Shipper
@@ -147,10 +148,9 @@ class Gateway:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SWEEP):
                     await self._stop.wait()
-            now = loop.time()
             for connection in tuple(self.app.connections):
-                connection.sweep(now)
-            self._pool.sweep(now)
+                connection.sweep(loop.time())
+            self._pool.sweep(monotonic())
 
 
 def run(
