@@ -39,15 +39,16 @@ def whole() -> bytes:
 
 def stream() -> bytes:
     """Write the answer that comes in events."""
-    parts = [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"]
-    for event in events():
-        parts.append(b"%x\r\n%b\r\n" % (len(event), event))
-    return b"".join([*parts, b"0\r\n\r\n"])
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunks = (b"%x\r\n%b\r\n" % (len(event), event) for event in events())
+    return b"".join((head, *chunks, b"0\r\n\r\n"))
 
 
 def events() -> list[bytes]:
     """Write the events: words of the answer, its end, its usage, and the mark that nothing follows."""
-    words = [{"index": 0, "delta": {"content": f" word{number}"}, "finish_reason": None} for number in range(EVENTS - 3)]
+    words = [
+        {"index": 0, "delta": {"content": f" word{number}"}, "finish_reason": None} for number in range(EVENTS - 3)
+    ]
     ended = {"index": 0, "delta": {}, "finish_reason": "stop"}
     chunks = [{**_ID, "object": "chat.completion.chunk", "choices": [choice]} for choice in (*words, ended)]
     chunks.append({**_ID, "object": "chat.completion.chunk", "choices": [], "usage": _USAGE})

@@ -21,7 +21,7 @@ from vedette.gateway.openai import error_body
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.upstream import Headers
 
-_TELLING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+_TELLING = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 _VERSIONS = frozenset({"1.1", "1.0"})
 _IDLE, _HEAD, _BODY = range(3)  # of a request, as far as it has arrived
 _LINGER = 1.0  # seconds in which a client that is turned away can still read why
@@ -84,7 +84,7 @@ class ClientConnection(asyncio.Protocol):
         self._queue: deque[Request | _Malformed] = deque()
         self._handler: Handler | None = None
         self._answering: Request | None = None
-        self._advancing = self._closing = self._chunked = False
+        self._advancing = self._closing = self._chunked = self._parting = False
         self._begun = b""  # the head of a stream, until its first piece goes out with it
         self._reading = True
         self._stalled_since: float | None = None  # while the client reads too slowly, of its last progress
@@ -179,20 +179,22 @@ class ClientConnection(asyncio.Protocol):
             raise _Malformed(505, "this server speaks HTTP/1.1")
         hosts = 0
         for name, value in self._headers:
-            if name not in _TELLING:
-                continue
             if name == b"host":
                 hosts += 1
-            elif name == b"content-length":
-                if int(value) > self._settings.request_limit:
-                    raise self._too_large()
-            elif name == b"transfer-encoding":
-                if version == "1.0":
-                    raise _Malformed(400, "HTTP/1.0 knows no chunks")
-            elif value.lower() == b"100-continue" and not self._queue and not self._answering:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            elif name in _TELLING:
+                self._take_in(name, value)
         if hosts != 1 and (version == "1.1" or hosts > 1):
             raise _Malformed(400, "a request has one Host header")
+
+    def _take_in(self, name: bytes, value: bytes) -> None:
+        if name == b"content-length":
+            if int(value) > self._settings.request_limit:
+                raise self._too_large()
+        elif name == b"transfer-encoding":
+            if self._version == "1.0":
+                raise _Malformed(400, "HTTP/1.0 knows no chunks")
+        elif value.lower() == b"100-continue" and not self._queue and not self._answering:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:  # noqa: D102 - httptools'
         self._size += len(body)
@@ -262,7 +264,8 @@ class ClientConnection(asyncio.Protocol):
     def _done(self, *, close: bool = False) -> None:
         request, self._answering, self._handler = self._answering, None, None
         self._since = self._loop.time()
-        if close or self._app.draining or request is None or not request.keep_alive:
+        # Draining alone is no reason: a stream that had begun before has promised to keep the connection.
+        if close or self._parting or request is None or not request.keep_alive:
             self._queue.clear()
             self._closing = True
             self._transport.close()
@@ -315,6 +318,7 @@ class ClientConnection(asyncio.Protocol):
     def _connection(self) -> bytes:
         request = self._answering
         if request is None or not request.keep_alive or self._app.draining:
+            self._parting = True
             return b"connection: close\r\n"
         return b"" if request.version == "1.1" else b"connection: keep-alive\r\n"
 

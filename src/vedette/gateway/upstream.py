@@ -70,6 +70,11 @@ class RemoteCall:
         self.connection: _Connection | None = None
         self.paused = False
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anyone still wants to hear of it."""
+        return self.receiver is not None
+
     def abort(self) -> None:
         """Drop it now: the connection is cut, so that the backend stops working for nobody."""
         self.receiver = None
@@ -165,10 +170,10 @@ class _Connection(asyncio.Protocol):
         if receiver.whole(status, headers, body):
             return
         receiver.head(status, headers)
-        if body and call.receiver:
-            call.receiver.data(body)
-        if call.receiver:
-            call.receiver.done()
+        if body and call.wanted:
+            receiver.data(body)
+        if call.wanted:
+            receiver.done()
 
     def _take(self) -> bytes:
         parts = self._parts
