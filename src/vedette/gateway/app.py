@@ -1,8 +1,6 @@
 """What the gateway answers: models, which version a unit sees, and how it is doing."""
 
 import logging
-import os
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -17,13 +15,13 @@ from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.exchange import Exchange
 from vedette.gateway.figures import Scrape, Sum
 from vedette.gateway.metrics import Metrics
+from vedette.gateway.names import RequestNames
 from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
 from vedette.gateway.plans import PlanTable, ServedPlan
 from vedette.gateway.protocol import ClientConnection, Handler, Request
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
 from vedette.kernel.errors import InvalidInput
-from vedette.kernel.ids import uuid7
 from vedette.routing.choose import CompiledPlan
 
 _log = logging.getLogger("vedette.gateway")
@@ -56,6 +54,7 @@ class GatewayApp:
     replaced: bool = False  # draining because another worker takes over: as a whole, the gateway stays ready
     total: Sum | None = None  # who knows the figures of all workers, where there are several
     threads: Executor | None = None  # to ask it on
+    names: RequestNames = field(default_factory=RequestNames)
     connections: set[ClientConnection] = field(default_factory=set)
     exchanges: set[Exchange] = field(default_factory=set)
     deadlines: Deadlines = field(init=False)
@@ -92,7 +91,7 @@ class GatewayApp:
         except InvalidInput as error:
             raise _TurnAway(400, str(error), "invalid_request") from error
         served = self._plan_of(ask.model)
-        request_id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+        request_id = self.names.new()
         try:
             choice, exposed = assign(served, request, ask.user, request_id)
         except UnitMissingError as error:

@@ -27,6 +27,8 @@ from vedette.kernel.errors import InvalidInput
 from vedette.routing.assign import Exposed
 from vedette.routing.choose import Choice
 
+_EVENTS = b"text/event-stream"
+
 
 class Context(Protocol):
     """What exchanges share."""
@@ -46,12 +48,18 @@ class _Answer:
     fields: bytes = b""
 
 
-def _is_stream(headers: Headers) -> bool:
-    return (value_of(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
-
-
 class Exchange:
     """The life of one request to a model; told of its client by `ClientConnection`, of its backend by a `Call`."""
+
+    # As almost every request has them to its end.
+    _retries = 0
+    _stale_once = False  # a kept connection was found closed already
+    _failed = False  # the assigned version has
+    _fallback = False
+    _override_failed: bool | None = None
+    _first: float | None = None  # when the first byte went to the client
+    _call: Call | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def __init__(
         self,
@@ -69,20 +77,12 @@ class Exchange:
         self._served, self._choice, self._exposed, self._request_id = served, choice, exposed, request_id
         self._config = routed(served.plan.config, exposed.override)
         self._sent = ask  # what backends are asked: as the client wrote it, or as experiments have it
-        self._override_failed: bool | None = None
         if exposed.override is not None and changes_body(exposed.override):
             changed = applied(ask, exposed.override)
             self._sent, self._override_failed = changed or ask, changed is None
         self._started = self._last = monotonic()  # uvloop's own clock stands still for a millisecond
         self._deadline = self.due = self._started + self._config.timeout  # ``due`` is when to look whether it is late
         self._version = choice.version  # the one being asked
-        self._retries = 0
-        self._stale_once = False  # a kept connection was found closed already
-        self._failed = False  # the assigned version has
-        self._fallback = False
-        self._first: float | None = None  # when the first byte went to the client
-        self._call: Call | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Ask the assigned version."""
@@ -122,10 +122,10 @@ class Exchange:
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Take an answer that came at once, when that is all there is to it."""
-        if status != 200 or len(body) > self._context.settings.response_limit or _is_stream(headers):
+        kind = value_of(headers, b"content-type") or wire.JSON
+        if status != 200 or len(body) > self._context.settings.response_limit or kind.lower().startswith(_EVENTS):
             return False
         self._status = status
-        kind = value_of(headers, b"content-type") or wire.JSON
         self._respond(_Answer(status, body, kind, returned(headers)), OutcomeStatus.OK)
         return True
 
@@ -133,7 +133,8 @@ class Exchange:
         """Take status and header; what they mean shows when the body is there."""
         self._status, self._headers = status, headers
         coding = value_of(headers, b"content-encoding") or b"identity"
-        if status == 200 and _is_stream(headers) and coding.lower() == b"identity":
+        kind = (value_of(headers, b"content-type") or b"").lower()
+        if status == 200 and kind.startswith(_EVENTS) and coding.lower() == b"identity":
             self._events = EventStream(keep_usage=self._ask.wants_usage, limit=self._context.settings.event_limit)
 
     def data(self, data: bytes) -> None:
@@ -259,11 +260,9 @@ class Exchange:
 
     def _own_fields(self) -> bytes:
         fixed = self._served.told(self._version, self._choice.version)
-        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{self._told_experiments()}".encode()
-
-    def _told_experiments(self) -> str:
         names = self._exposed.names
-        return f"x-vedette-experiments: {', '.join(map('='.join, names.items()))}\r\n" if names else ""
+        told = f"x-vedette-experiments: {', '.join(map('='.join, names.items()))}\r\n" if names else ""
+        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{told}".encode()
 
     def _finish(self, status: OutcomeStatus, usage: Usage | None, *, whole: bool = True, judged: bool = True) -> None:
         """Write down what became of it: ``whole`` if it came to its end, ``judged`` if that end is the version's."""
@@ -273,10 +272,11 @@ class Exchange:
             self._call.let_go()
         self._context.exchanges.discard(self)
         now = monotonic()
-        measures: dict[str, float] = {"fallback": int(self._fallback)}
+        failed, measures = self._failed, dict[str, float]()
+        measures["fallback"] = 1 if self._fallback else 0
         if judged:
-            measures["error"] = int(self._failed)
-            measures["rejected"] = int(not self._failed and 400 <= self._status < 500)
+            measures["error"] = 1 if failed else 0
+            measures["rejected"] = 1 if not failed and 400 <= self._status < 500 else 0
         if whole:
             measures["latency_ms"] = (now - self._started) * 1000
         else:
