@@ -1,4 +1,4 @@
-"""``vedette serve``: control API, reconciler, courier and gateway in one process; stops without losing anything."""
+"""``vedette serve``: dashboard, control API, reconciler and gateway in one process; stops without losing anything."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
     metavar="PORT",
     default=API_PORT,
     show_default=True,
-    help="Of the control API; 0 takes a free one.",
+    help="Of dashboard and control API; 0 takes a free one.",
 )
 @click.option(
     "--gateway-port",
@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
     show_default=True,
     help="Of the gateway; 0 takes a free one.",
 )
-@click.option("--no-gateway", is_flag=True, help="Control API and reconciler only.")
+@click.option("--no-gateway", is_flag=True, help="No gateway.")
 @click.option(
     "--interval", metavar="DURATION", default="1s", show_default=True, help="How often rollouts are looked at."
 )
@@ -84,7 +84,7 @@ def serve(  # every flag by name
     ready_file: Path | None,
     log_level: str,
 ) -> None:
-    """Run the control API, the reconciler and the gateway until SIGTERM or Ctrl-C."""
+    """Run the dashboard, the control API, the reconciler and the gateway until SIGTERM or Ctrl-C."""
     from vedette.kernel.clock import duration
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -98,7 +98,7 @@ def serve(  # every flag by name
         gateway = None if no_gateway else stack.enter_context(_gateway(plane, host, gateway_port, ends))
         api = stack.enter_context(_api(plane, listening, ends))
         if not ends.first.is_set():
-            _announce(session, host, api, gateway)
+            _announce(session, host, api, gateway, _first_link(plane, api))
             if ready_file:
                 stack.enter_context(_ready(ready_file, api, gateway))
         ends.first.wait()
@@ -203,10 +203,17 @@ def _api(plane: "ControlPlane", listening: socket.socket, ends: _Ends) -> Iterat
     """Run the control API in a thread; its signals are ours."""
     import uvicorn
 
-    from vedette.api.app import create_app
+    from vedette.api.door import Door, loopback_hosts
+    from vedette.web.app import create_app
 
+    host, port = listening.getsockname()[:2]
+    door = Door(plane.people, trusting=host in _LOOPBACK, hosts=loopback_hosts(port))
     config = uvicorn.Config(
-        create_app(plane), log_config=None, access_log=False, timeout_graceful_shutdown=5, server_header=False
+        create_app(plane, door=door),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
     )
     server = uvicorn.Server(config)
 
@@ -221,7 +228,7 @@ def _api(plane: "ControlPlane", listening: socket.socket, ends: _Ends) -> Iterat
     try:
         while not server.started and thread.is_alive() and not ends.first.is_set():
             thread.join(0.01)
-        yield _url(*listening.getsockname()[:2])
+        yield _url(host, port)
     finally:
         server.should_exit = True
         while thread.is_alive():
@@ -245,19 +252,31 @@ def _ready(file: Path, api: str, gateway: str | None) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
-def _announce(session: Session, host: str, api: str, gateway: str | None) -> None:
+def _first_link(plane: "ControlPlane", api: str) -> str:
+    """Give the link by which somebody takes possession of a server that is nobody's yet."""
+    from vedette.governance.roles import Role
+
+    if plane.people.anybody():
+        return ""
+    return f"{api}/welcome?key={plane.people.invite('', Role.ADMIN, actor='vedette serve')}"
+
+
+def _announce(session: Session, host: str, api: str, gateway: str | None, link: str) -> None:
     """Say on standard output where everything is, and what to do next."""
     from vedette.store.engine import Store
 
     data = session.settings.data
     where = Store(data).url.render_as_string(hide_password=True) if "://" in data else data
     click.echo(f"vedette {vedette.__version__} is up, with its data in {where}")
+    click.echo(
+        f"  dashboard    {link or api}" + ("   (this link opens once and makes you its first admin)" if link else "")
+    )
     click.echo(f"  control API  {api}   described in {api}/api/v1/openapi.json")
     if gateway:
         click.echo(f"  gateway      {gateway}/v1   for OpenAI clients: the model is a domain's name")
     click.echo(f"  next         export VEDETTE_SERVER={api}; vedette domain list; vedette apply --help")
     if host not in _LOOPBACK:
-        session.say(f"anyone who reaches {host} can change everything: put authentication in front of the control API")
+        session.say("the control API takes a token here: make one with `vedette token create NAME --role operator`")
 
 
 def _url(host: str, port: int) -> str:

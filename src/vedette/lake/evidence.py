@@ -16,11 +16,12 @@ from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.evidence.summary import Moments
 from vedette.kernel.errors import InvalidInput, NotFound
 from vedette.kernel.records import record
-from vedette.lake import experiments
+from vedette.lake import experiments, flows
 from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import arm_of
 from vedette.lake.engine import LakeDatabase
 from vedette.lake.exposures import dimensions_of, exposures_of
+from vedette.lake.flows import Flow
 from vedette.lake.rollups import HOUR, MINUTE, microseconds, moment
 from vedette.lake.tables import Tables
 
@@ -188,6 +189,18 @@ class LakeReader:
             Minute(at=moment(minute * MINUTE), version=version, measures=_by_measure(of_version))
             for (minute, version), of_version in groupby(rows, key=itemgetter(0, 1))
         )
+
+    def flows(self, since: datetime, until: datetime) -> Mapping[str, Flow]:
+        """Give how much traffic each domain had from the minute of `since` to before `until`, and how it went."""
+        with self._database.reading() as connection:
+            return flows.flows(connection, self._tables, since, until)
+
+    def flows_by_minute(
+        self, since: datetime, until: datetime, domains: Collection[str]
+    ) -> Mapping[tuple[str, int], Flow]:
+        """Give the same of some domains, minute by minute: by domain and minutes since 1970."""
+        with self._database.reading() as connection:
+            return flows.flows_by_minute(connection, self._tables, since, until, domains)
 
     def outcome(self, outcome_id: str) -> Outcome:
         """Give one outcome, with whatever feedback has added to it.
