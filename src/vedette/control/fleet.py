@@ -110,6 +110,11 @@ class Fleet:
             pages=pages,
         )
 
+    def some(self, domains: Collection[str]) -> tuple[FleetDomain, ...]:
+        """Give some domains as the fleet knows them."""
+        with self._changes.reading() as connection:
+            return fleet.fleet(connection, only=domains)
+
     def find(self, part: str, *, limit: int = 8) -> tuple[tuple[str, str, str], ...]:
         """Find domains, rollouts and experiments by a part of their name: kind, name, and what to say beside it."""
         with self._changes.reading() as connection:

@@ -3,7 +3,7 @@
 Documents are read as the plain data they are: of two thousand domains only what a list shows is wanted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -62,14 +62,15 @@ class FleetDomain:
     experiments: tuple[FleetExperiment, ...]
 
 
-def fleet(connection: Connection) -> tuple[FleetDomain, ...]:
-    """Give every domain that was not deleted, by id."""
+def fleet(connection: Connection, *, only: Collection[str] | None = None) -> tuple[FleetDomain, ...]:
+    """Give every domain that was not deleted, by id; or only some."""
     aliases = select(version_aliases.c.domain_id, version_aliases.c.version).where(version_aliases.c.alias == "stable")
     stable = {row.domain_id: row.version for row in connection.execute(aliases)}
-    rollouts = _rollouts(connection)
+    rollouts = _rollouts(connection, only)
     experiments = _experiments(connection)
     columns = (domains.c.id, domains.c.title, domains.c.state, domains.c.labels, domains.c.updated_at)
-    rows = connection.execute(select(*columns).where(domains.c.state != DomainState.DELETED).order_by(domains.c.id))
+    query = select(*columns).where(domains.c.state != DomainState.DELETED).order_by(domains.c.id)
+    rows = connection.execute(query if only is None else query.where(domains.c.id.in_(only)))
     return tuple(
         FleetDomain(
             id=row.id,
@@ -85,9 +86,11 @@ def fleet(connection: Connection) -> tuple[FleetDomain, ...]:
     )
 
 
-def _rollouts(connection: Connection) -> dict[str, FleetRollout]:
+def _rollouts(connection: Connection, only: Collection[str] | None) -> dict[str, FleetRollout]:
     table = canary_deployments.c
     newest = select(func.max(table.id)).group_by(table.domain_id)
+    if only is not None:
+        newest = newest.where(table.domain_id.in_(only))
     columns = (
         table.id,
         table.name,
