@@ -43,7 +43,7 @@ class Templates:
         }
         self._environment.globals |= {
             "asset": assets.url,
-            "version": VERSION,
+            "vedette_version": VERSION,
             "interval": say_interval,
             "Permission": Permission,
             "icon": icon,
