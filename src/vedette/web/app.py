@@ -14,16 +14,43 @@ from vedette.api.app import create_app as create_api
 from vedette.api.door import COOKIE, Door
 from vedette.api.middleware import Envelope
 from vedette.control.plane import ControlPlane
-from vedette.web import ask, domains, fleet, jump, live, people, rollout_start, rollout_verbs, rollouts, session
+from vedette.web import (
+    ask,
+    audit,
+    domains,
+    experiment_verbs,
+    experiments,
+    explaining,
+    fleet,
+    jump,
+    live,
+    people,
+    rollout_start,
+    rollout_verbs,
+    rollouts,
+    session,
+)
 from vedette.web.assets import Assets
 from vedette.web.security import Sealed
 from vedette.web.templates import Templates
 
 log = logging.getLogger(__name__)
 
-WAYS: tuple[ask.Way, ...] = tuple(
-    way for noun in (session, fleet, rollout_start, domains, rollout_verbs, rollouts, people, jump) for way in noun.WAYS
+_NOUNS = (
+    session,
+    fleet,
+    rollout_start,
+    domains,
+    rollout_verbs,
+    rollouts,
+    experiment_verbs,
+    experiments,
+    explaining,
+    audit,
+    people,
+    jump,
 )
+WAYS: tuple[ask.Way, ...] = tuple(way for noun in _NOUNS for way in noun.WAYS)
 """Every address of the dashboard."""
 
 _SENTENCES = {404: "There is nothing at this address.", 405: "This address does not take that.", 413: "Too large."}
