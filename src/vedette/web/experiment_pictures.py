@@ -52,7 +52,7 @@ def forest(report: ExperimentReport, alpha: float) -> Chart | None:
 def ranks(report: ExperimentReport) -> Chart | None:
     """Draw where each arm may stand; None where none can be ranked."""
     known = any(it.rank_low is not None for it in report.standings)
-    return _drawn(lambda: pictures.ranks(report, width=620)) if known else None
+    return _drawn(lambda: pictures.ranks(report, width=430)) if known else None
 
 
 def thinned(newest_first: Sequence[ExperimentLook]) -> tuple[ExperimentLook, ...]:
@@ -73,7 +73,7 @@ def sequence(looks: Sequence[ExperimentLook]) -> Chart | None:
             continue
         if not grown or look.report.units > grown[-1].units + _ROUNDED:
             grown.append(look.report)
-    return _drawn(lambda: pictures.sequence(grown, width=620)) if len(grown) > 1 else None
+    return _drawn(lambda: pictures.sequence(grown, width=430)) if len(grown) > 1 else None
 
 
 def _drawn(draw: Callable[[], Chart]) -> Chart | None:

@@ -71,7 +71,7 @@ def buttons(it: StoredExperiment, report: ExperimentReport | None, *, may: bool)
                 verb=verb,
                 title=title,
                 promise=promise,
-                tone=tone,
+                tone="primary" if verb == "decide" and report and report.verdict.final else tone,
                 why_not=_why_not(it, verb) if may else "your role may look only",
                 arms={"decide": left, "stop-arm": tuple(name for name in left if name != spec.control_name)}.get(
                     verb, ()
