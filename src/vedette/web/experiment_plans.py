@@ -8,14 +8,20 @@ from vedette.kernel.errors import VedetteError
 from vedette.store.experiments import StoredExperiment
 from vedette.web.ask import Ask, number
 
-_USUAL_EFFECT = 5.0
+_USUAL_EFFECTS = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1)
+"""Percent, the first that can be: what is at 99 % cannot grow by five."""
 _FEWEST = 2
 
 
 def design_of(ask: Ask, it: StoredExperiment, report: ExperimentReport | None) -> dict[str, object]:
     """Show what was asked for, and the plan of it for an effect that can be chosen."""
     said = {name: ask.query(name)[:20] for name in ("mde", "power", "baseline", "sd", "units")}
-    plan, trouble = _plan(ask, it, said, report)
+    plan, trouble = None, ""
+    for usual in _USUAL_EFFECTS if not said["mde"] else _USUAL_EFFECTS[:1]:
+        plan, trouble = _plan(ask, it, {**said, "mde": said["mde"] or f"{usual:g}"}, report)
+        if plan is not None:
+            said = {**said, "mde": said["mde"] or f"{usual:g}"}
+            break
     return {"plan": plan, "plan_trouble": trouble, "said": said, "curve": _curve(plan, report) if plan else None}
 
 
@@ -28,7 +34,7 @@ def _plan(
         seen = means.get(it.spec.control_name)
         found = ask.plane.experiments.plan(
             it.spec,
-            mde=given.get("mde", _USUAL_EFFECT) / 100,
+            mde=given["mde"] / 100,
             power=given.get("power", 80.0) / 100,
             baseline=given.get("baseline", seen),
             sd=given.get("sd"),
