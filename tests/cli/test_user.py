@@ -8,6 +8,7 @@ from tests.cli.test_serve import serving
 
 from vedette.client.client import Client
 from vedette.control.plane import open_plane
+from vedette.governance.roles import Role
 from vedette.kernel.errors import Denied
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of people who exist in tests only
@@ -28,7 +29,7 @@ def test_people_are_listed_change_role_and_leave(here):
     here.serving()
     with open_plane(here.folder) as plane:
         for name in ("ada", "bob"):
-            plane.people.accept(plane.people.invite(name, "admin"), name, PASSWORD)
+            plane.people.accept(plane.people.invite(name, Role.ADMIN), name, PASSWORD)
     here.run("user", "role", "bob", "viewer")
     assert {it["name"]: it["role"] for it in here.json("user", "list")} == {"ada": "admin", "bob": "viewer"}
     assert "last admin" in here.run("user", "remove", "ada", "--yes", code=5).output
@@ -55,11 +56,11 @@ def test_a_server_is_taken_possession_of_by_its_link(here, monkeypatch):
         with Client(server.api, actor="ada") as client:
             assert client.domains.page().items
         _, said, _ = server.end()
-    link = re.search(r"(/welcome\?key=\S+)", said)[1]
+    (link,) = re.findall(r"/welcome\?key=\S+", said)
     with serving(here.folder, "--no-gateway") as server:
         assert httpx.get(server.api + link).status_code == 404  # each start has a link of its own
         with open_plane(here.folder) as plane:
-            plane.people.accept(plane.people.invite("ada", "admin"), "ada", PASSWORD)
+            plane.people.accept(plane.people.invite("ada", Role.ADMIN), "ada", PASSWORD)
         with Client(server.api, actor="ada") as client, pytest.raises(Denied, match="asks who you are"):
             client.domains.page()
         secret = here.run("token", "create", "laptop", "--role", "operator").stdout.strip()

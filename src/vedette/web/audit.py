@@ -15,7 +15,7 @@ from vedette.web.ask import Ask, Way, as_csv, as_json
 from vedette.web.differences import recorded
 
 SHOWN = 50
-_CHECKED_WITHOUT_ASKING = 20_000
+_CHECKED_WITHOUT_ASKING = 2_000
 """With more entries than these the chain is checked when somebody asks, not with every page."""
 
 

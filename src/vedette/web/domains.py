@@ -95,13 +95,20 @@ def _shares(newest_first: tuple[StoredPlan, ...], now: datetime) -> Chart | None
     """Draw which share of the traffic each version was given over the plans listed; None while there was one plan."""
     plans = newest_first[::-1]
     moments = [*(it.created_at for it in plans), now]
-    hours = [(at - now).total_seconds() / 3600 for at in moments]
-    if len(plans) < 2 or any(later <= earlier for earlier, later in pairwise(hours)):
+    seconds = [(at - now).total_seconds() for at in moments]
+    if len(plans) < 2 or any(later <= earlier for earlier, later in pairwise(seconds)):
         return None
+    size, unit = next(((size, unit) for size, unit in _UNITS if -seconds[0] >= 2 * size), (1.0, "seconds"))
+    times = [at / size for at in seconds]
     names = dict.fromkeys(name for it in plans for name in (it.plan.stable, _canary(it)) if name)
     given = [*plans, plans[-1]]
     shares = [Share(label=name, values=tuple(_share_of(it, name) for it in given)) for name in names]
-    return share_timeline(hours, shares, title="Who was given which share", axis="hours", width=430, height=240)
+    return share_timeline(
+        times, shares, title="Who was given which share", axis=f"{unit}, until now", width=430, height=240
+    )
+
+
+_UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
 
 
 def _canary(it: StoredPlan) -> str:
