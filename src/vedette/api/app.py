@@ -16,6 +16,7 @@ from vedette.api import (
     traffic,
     versions,
 )
+from vedette.api.door import Door
 from vedette.api.events import StreamLimits
 from vedette.api.middleware import Envelope
 from vedette.api.openapi import described
@@ -26,12 +27,17 @@ LARGEST_BODY = 1_000_000
 
 
 def create_app(
-    plane: ControlPlane, *, largest_body: int = LARGEST_BODY, stream_limits: StreamLimits | None = None
+    plane: ControlPlane,
+    *,
+    door: Door | None = None,
+    largest_body: int = LARGEST_BODY,
+    stream_limits: StreamLimits | None = None,
 ) -> FastAPI:
     """Make the control API over ``plane``; it starts nothing and closes nothing.
 
     Args:
         plane: the control plane it speaks for.
+        door: how requests are let in; without any proof until there is a person or a token, unless given.
         largest_body: bytes above which a request is refused.
         stream_limits: how long event streams last.
     """
@@ -46,6 +52,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.plane = plane
+    app.state.door = door or Door(plane.people)
     app.state.stream_limits = stream_limits or StreamLimits()
     app.add_middleware(Envelope, new_id=plane.instruments.new_id, largest=largest_body)
     problems.install(app)

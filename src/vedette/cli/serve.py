@@ -1,4 +1,4 @@
-"""``vedette serve``: control API, reconciler, courier and gateway in one process; stops without losing anything."""
+"""``vedette serve``: dashboard, control API, reconciler and gateway in one process; stops without losing anything."""
 
 import logging
 import socket
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
     metavar="PORT",
     default=API_PORT,
     show_default=True,
-    help="Of the control API; 0 takes a free one.",
+    help="Of dashboard and control API; 0 takes a free one.",
 )
 @click.option(
     "--gateway-port",
@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
     show_default=True,
     help="Processes of the gateway; auto for one per core. SIGHUP replaces them one by one.",
 )
-@click.option("--no-gateway", is_flag=True, help="Control API and reconciler only.")
+@click.option("--no-gateway", is_flag=True, help="No gateway.")
 @click.option(
     "--interval", metavar="DURATION", default="1s", show_default=True, help="How often rollouts are looked at."
 )
@@ -79,7 +79,7 @@ def serve(  # every flag by name
     ready_file: Path | None,
     log_level: str,
 ) -> None:
-    """Run the control API, the reconciler and the gateway until SIGTERM or Ctrl-C."""
+    """Run the dashboard, the control API, the reconciler and the gateway until SIGTERM or Ctrl-C."""
     from vedette.kernel.clock import duration
 
     running.start_logging(log_level)
@@ -95,7 +95,7 @@ def serve(  # every flag by name
             gateway = stack.enter_context(running.gateway(plane, host, gateway_port, count, ends))
         api = stack.enter_context(_api(plane, listening, ends))
         if not ends.first.is_set():
-            _announce(session, host, api, gateway)
+            _announce(session, host, api, gateway, _first_link(plane, api))
             if ready_file:
                 stack.enter_context(running.ready(ready_file, api=api, gateway=gateway))
         ends.first.wait()
@@ -124,10 +124,17 @@ def _api(plane: "ControlPlane", listening: socket.socket, ends: Ends) -> Iterato
     """Run the control API in a thread; its signals are ours."""
     import uvicorn
 
-    from vedette.api.app import create_app
+    from vedette.api.door import Door, loopback_hosts
+    from vedette.web.app import create_app
 
+    host, port = listening.getsockname()[:2]
+    door = Door(plane.people, trusting=host in _LOOPBACK, hosts=loopback_hosts(port))
     config = uvicorn.Config(
-        create_app(plane), log_config=None, access_log=False, timeout_graceful_shutdown=5, server_header=False
+        create_app(plane, door=door),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
     )
     server = uvicorn.Server(config)
 
@@ -142,7 +149,7 @@ def _api(plane: "ControlPlane", listening: socket.socket, ends: Ends) -> Iterato
     try:
         while not server.started and thread.is_alive() and not ends.first.is_set():
             thread.join(0.01)
-        yield url(*listening.getsockname()[:2])
+        yield url(host, port)
     finally:
         server.should_exit = True
         while thread.is_alive():
@@ -150,16 +157,28 @@ def _api(plane: "ControlPlane", listening: socket.socket, ends: Ends) -> Iterato
             thread.join(0.1)
 
 
-def _announce(session: Session, host: str, api: str, gateway: str | None) -> None:
+def _first_link(plane: "ControlPlane", api: str) -> str:
+    """Give the link by which somebody takes possession of a server that is nobody's yet."""
+    from vedette.governance.roles import Role
+
+    if plane.people.anybody():
+        return ""
+    return f"{api}/welcome?key={plane.people.invite('', Role.ADMIN, actor='vedette serve')}"
+
+
+def _announce(session: Session, host: str, api: str, gateway: str | None, link: str) -> None:
     """Say on standard output where everything is, and what to do next."""
     from vedette.store.engine import Store
 
     data = session.settings.data
     where = Store(data).url.render_as_string(hide_password=True) if "://" in data else data
     click.echo(f"vedette {vedette.__version__} is up, with its data in {where}")
+    click.echo(
+        f"  dashboard    {link or api}" + ("   (this link opens once and makes you its first admin)" if link else "")
+    )
     click.echo(f"  control API  {api}   described in {api}/api/v1/openapi.json")
     if gateway:
         click.echo(f"  gateway      {gateway}/v1   for OpenAI clients: the model is a domain's name")
     click.echo(f"  next         export VEDETTE_SERVER={api}; vedette domain list; vedette apply --help")
     if host not in _LOOPBACK:
-        session.say(f"anyone who reaches {host} can change everything: put authentication in front of the control API")
+        session.say("the control API takes a token here: make one with `vedette token create NAME --role operator`")

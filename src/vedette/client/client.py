@@ -23,6 +23,7 @@ class Client:
     Args:
         url: of the control API, such as ``http://127.0.0.1:8700``.
         actor: who does what is done without naming an ``actor``.
+        token: what lets one in; then the server knows who acts, whatever ``actor`` is.
         timeout: seconds an answer may take.
         transport: another way to send requests, for tests.
 
@@ -40,9 +41,15 @@ class Client:
     """
 
     def __init__(
-        self, url: str, *, actor: str = "", timeout: float = 30.0, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        *,
+        actor: str = "",
+        token: str = "",
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._wire = Wire(url, actor, timeout, transport)
+        self._wire = Wire(url, actor or ("token" if token else ""), timeout, transport, token)
         self.domains = Domains(self._wire)
         self.versions = Versions(self._wire)
         self.canary = Rollouts(self._wire)

@@ -113,6 +113,11 @@ def undo(spec: RolloutSpec, status: RolloutStatus, now: datetime, why: str = "")
     return evolve(status, phase=phase, weight=0.0, ended_at=now, because=said), _by_hand(Action.ABORT, said)
 
 
+def moved_on(domain: str, stable: str) -> Refused:
+    """Say that another version became stable since: undoing an old promotion would take back the newer one."""
+    return Refused(f"{domain!r} has moved on (stable is {stable})", hint="undo or abort the newest rollout instead")
+
+
 def set_weight(
     spec: RolloutSpec, status: RolloutStatus, weight: float, plan: int, now: datetime, why: str = ""
 ) -> Outcome:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from vedette.store.columns import BIG, DOCUMENT, EXACT_DOCUMENT, REAL, Instant, Words
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The migration at which a database has exactly these tables."""
 
 metadata = MetaData(
