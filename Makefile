@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+WHAT ?= rollouts
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,8 +28,8 @@ test: $(VENV)/test.stamp ## lint, types, layers, and every test against the inst
 	@echo '· layers' && $(BIN)/lint-imports
 	@echo '· pytest' && $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-bench: $(VENV)/test.stamp ## our rule of rolling back beside the rules of others
-	@$(BIN)/python bench/rollouts.py $(ARGS)
+bench: $(VENV)/test.stamp ## our figures beside those of others; WHAT=rollouts, validity, analysis: see bench/
+	@$(BIN)/python bench/$(WHAT).py $(ARGS)
 
 clean: ## remove what was made: the environment, the wheel, the caches
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

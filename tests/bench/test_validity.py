@@ -66,7 +66,7 @@ def test_the_winner_of_many_runs_is_the_verdict_of_each(monitoring, sizes):
     names = ("arm 0", "arm 1", "arm 2", "arm 3")
     asked = Experiment(variants=names, metrics=[Mean("x")], monitoring=monitoring)
     draw = np.random.default_rng(3)
-    seen = several.simulated(draw, np.array([0.0, 0.3, 0.0, 0.05]), 12, every=sizes[0], first=sizes[0], last=sizes[-1])
+    seen = several.simulated(draw, np.array([0.0, 0.25, 0.0, 0.05]), 12, every=sizes[0], first=sizes[0], last=sizes[-1])
     fractions = tuple(size / sizes[-1] for size in sizes)
     declared, when = several.ours(seen, lambda place: rule_at(asked, fractions[: place + 1], 0.05))
     for run in range(12):

@@ -1,8 +1,10 @@
 """What the reconciler does with an experiment: harm, verdicts, planned looks, winners taken live, or nothing at all."""
 
+import math
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 from tests.control.faults import lapse
 from tests.control.trials import USES, actions, answer, arms_of, audited, draft, parameters, prepare
 
@@ -10,10 +12,12 @@ from vedette.control.plane import ControlPlane
 from vedette.experiments.advance import advance
 from vedette.experiments.machine import Phase
 from vedette.experiments.verdict import Status
+from vedette.kernel.documents import dump
 from vedette.kernel.errors import Conflict, Refused, Unavailable
 from vedette.rollouts.machine import ACTIVE
 from vedette.rollouts.machine import Phase as RolloutPhase
 from vedette.store import experiments, outbox
+from vedette.store.tables import experiment_looks
 
 SURE = {"v2": 0.8}
 """Answers of v2 are correct far more often."""
@@ -62,6 +66,23 @@ def test_a_harmful_arm_is_stopped_within_one_pass(trial):
     results = trial.plane.experiments.results("tone")
     assert {it.variant for it in results.standings} == {"v1", "v2", "v3"}
     assert trial.plane.experiments.explain("tone").rederived is True
+
+
+def test_a_look_that_was_tampered_with_does_not_follow_any_more(lab):
+    """Whoever changes the evidence kept with a look, or its verdict, is found out; a last digit is not one."""
+    _run(lab)
+    answer(lab, correct=SURE)
+    lab.plane.reconciler.tick()
+    (kept,) = lab.plane.experiments.looks("tone").items
+    assert kept.report.verdict.winner == "v2"
+    seen, report = dump(kept.seen), dump(kept.report)
+    turned = {**seen, "mean": [row[::-1] for row in seen["mean"]]}
+    nearly = {**seen, "mean": [[math.nextafter(value, 1.0) for value in row] for row in seen["mean"]]}
+    other = {**report, "verdict": {**report["verdict"], "winner": "v1"}}
+    for changes, follows in (({"seen": turned}, False), ({"report": other}, False), ({"seen": nearly}, True)):
+        with lab.plane.store.transaction() as connection:
+            connection.execute(update(experiment_looks).values(**{"seen": seen, "report": report} | changes))
+        assert lab.plane.experiments.explain("tone").rederived is follows
 
 
 def test_a_pass_that_changes_nothing_writes_nothing(trial):

@@ -1,7 +1,10 @@
 """Analyses: the verdict's error rates, every design, correction, and answers that need no manual."""
 
+import itertools
+
 import numpy as np
 import pytest
+from statsmodels.stats.multicomp import pairwise_tukeyhsd
 
 from vedette.evidence.joint import JointMoments, joint_moments, joint_moments_by
 from vedette.experiments.design import Experiment
@@ -141,6 +144,22 @@ def test_intervals_of_all_kinds_hold_together():
                 assert row.p_adjusted >= row.p_value - 1e-12
                 assert row.simultaneous_low <= row.low
                 assert row.simultaneous_high >= row.high
+
+
+def test_tukeys_intervals_and_p_values_are_of_one_variance():
+    """Where all pairs are compared by Tukey's method, p-values and intervals are those of statsmodels' `tukeyhsd`."""
+    draw = np.random.default_rng(8)
+    names, sizes, spreads = ("a", "b", "c", "d"), (20, 60, 40, 25), (1.0, 2.5, 1.2, 0.8)
+    values = [draw.normal(size / 40, spread, size) for size, spread in zip(sizes, spreads, strict=True)]
+    tukeys = Multiplicity(method="tukey")
+    asked = Experiment(variants=names, metrics=[Mean("y")], weights=None, comparisons="all-pairs", multiplicity=tukeys)
+    found = asked.analyze({name: joint_moments({"y": each}) for name, each in zip(names, values, strict=True)})
+    theirs = pairwise_tukeyhsd(np.concatenate(values), np.repeat(names, sizes))
+    order = list(itertools.combinations(names, 2))
+    for row in found.comparisons:
+        place = order.index((row.reference, row.treatment))
+        assert row.p_adjusted == pytest.approx(theirs.pvalues[place], abs=1e-6)
+        assert (row.simultaneous_low, row.simultaneous_high) == pytest.approx(tuple(theirs.confint[place]), abs=1e-4)
 
 
 def test_correction_can_span_metrics():

@@ -202,3 +202,17 @@ def test_what_cannot_be_estimated_is_refused_or_unknown():
         stratified_estimates({"s": {"a": one}}, [Quantity(name="m", column="x")])
     with pytest.raises(InvalidInput, match="no covariates"):
         paired_estimates(one, {"a": {"x": "x"}}, [Quantity(name="m", column="x", covariates=(("x", ""),))])
+
+
+def test_a_ratio_that_is_the_same_in_every_unit_has_no_variance():
+    """What rounding leaves of two sums that cancel is no spread, and equal ratios differ by nothing."""
+    draw = np.random.default_rng(4)
+    arms = {}
+    for name in ("a", "b"):
+        requests = draw.integers(1, 30, 500).astype(float)
+        arms[name] = joint_moments({"tokens": 5.1 * requests, "requests": requests})
+    found = estimates(arms, [Quantity(name="tokens", column="tokens", denominator="requests")])
+    assert found.variance.tolist() == [[0.0, 0.0]]
+    made = contrasts(found, (("b", "a"),), FixedRule())
+    assert (made.effect.item(), made.relative.item()) == (0.0, 0.0)
+    assert np.isnan([made.p_value, made.low, made.high, made.relative_low, made.relative_high]).all()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vedette.cli.output import card, number, share, table, text, when
-from vedette.kernel.tables import say_interval, say_number, say_p, say_percent
+from vedette.kernel.tables import say_interval, say_number, say_p, say_p_in_words, say_percent
 from vedette.stats.cautions import CAUTIONS, Caution
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def _assignment(
 def _split(found: "ExperimentReport") -> str:
     if found.split_p_value is None:
         return f"{say_number(found.units, 6)} units; the split was not checked"
-    return f"{say_number(found.units, 6)} units; split as intended: p {say_p(found.split_p_value)}"
+    return f"{say_number(found.units, 6)} units; split as intended: {say_p_in_words(found.split_p_value)}"
 
 
 def _interval(row: "Comparison") -> str:

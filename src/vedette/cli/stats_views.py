@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vedette.cli.output import table, text
-from vedette.kernel.tables import UNKNOWN, Table, say, say_interval, say_number, say_p, say_percent
+from vedette.kernel.tables import UNKNOWN, Table, say, say_interval, say_number, say_p, say_p_in_words, say_percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,7 +55,10 @@ def split_view(answer: "SplitAnswer") -> "RenderableType":
         said = say_interval(low, high, lambda part: say_percent(part, signed=False))
         rows.append((f"arm {place}", f"{count:,}", _share(share), _share(promised), said))
     return _stacked(
-        text(f"{answer.sentence.rstrip('.')} ({_p(answer.p_value)}).", "bold red" if answer.broken else "bold"),
+        text(
+            f"{answer.sentence.rstrip('.')} ({say_p_in_words(answer.p_value)}).",
+            "bold red" if answer.broken else "bold",
+        ),
         table(("ARM", "UNITS", "SHARE", "INTENDED", "LIKELY SHARE (99.9 %)"), rows),
         _lines(answer.method + "."),
     )
@@ -122,7 +125,7 @@ def _split(report: "ExperimentReport") -> str:
     if report.split_p_value is None:
         return "The split was not checked."
     state = "broken" if report.split_p_value < SRM_ALPHA else "as intended"
-    return f"Split: {state} ({_p(report.split_p_value)})."
+    return f"Split: {state} ({say_p_in_words(report.split_p_value)})."
 
 
 def _worth(report: "ExperimentReport") -> str:
@@ -144,11 +147,6 @@ def _careful(cautions: "Mapping[Caution, str]") -> "RenderableType | None":
     return _lines(
         *(f"{code.value if hasattr(code, 'value') else code}: {meaning}" for code, meaning in cautions.items())
     )
-
-
-def _p(value: float) -> str:
-    said = say_p(value)
-    return f"p {said}" if said.startswith("<") else f"p = {said}"
 
 
 def _share(part: float) -> str:

@@ -22,6 +22,7 @@ from vedette.experiments.machine import Conclusion, Phase
 from vedette.experiments.planned_pair import Kind
 from vedette.experiments.recorded import judge_again
 from vedette.experiments.report import ExperimentReport, report
+from vedette.experiments.verdict import Verdict
 from vedette.kernel.decision import Action, Decision, reason
 from vedette.kernel.errors import InvalidInput, Refused
 from vedette.kernel.records import evolve, record
@@ -61,7 +62,7 @@ class ExperimentExplanation:
     start, or while the outcomes cannot be read. ``coverage`` is the share of the layer that is exposed and ``shares``
     those of the arms, in percent. ``plan`` is the domain's traffic plan and ``confirmed`` the newest one every live
     gateway serves. ``last`` is the last decision, and ``rederived`` says whether the evidence recorded with the last
-    kept look gives exactly the answer stored with it (None before the first look, or when a metric was changed since).
+    kept look gives the verdict stored with it (None before the first look, or when a metric was changed since).
     """
 
     experiment: str
@@ -153,16 +154,22 @@ def _now(
 
 
 def _rederived(connection: Connection, stored: StoredExperiment) -> bool | None:
-    """Judge the last kept look again, and say whether it comes out as it was stored."""
+    """Judge the last kept look again, and say whether what it found comes out as it was stored.
+
+    Figures may move in their last digits from one numpy to the next; what they lead to may not.
+    """
     found = experiments.looks(connection, stored.id, limit=1, newest_first=True).items
     if not found:
         return None
     look, metrics = found[0], metrics_of(connection, stored)
     if tuple(metric.name for metric in metrics) != look.seen.metrics:
         return None
-    again = judge_again(stored.spec, metrics, look.seen)
-    units = {standing.variant: standing.units for standing in look.report.standings}
-    return report(again, units) == look.report
+    return _led_to(judge_again(stored.spec, metrics, look.seen).verdict) == _led_to(look.report.verdict)
+
+
+def _led_to(verdict: Verdict) -> tuple[object, ...]:
+    broken = {(breach.arm, breach.metric) for breach in verdict.breaches}
+    return verdict.status, verdict.winner, set(verdict.tied), broken, set(verdict.established)
 
 
 def assignment(plan: TrafficPlan, stored: StoredExperiment, unit: str, attributes: Mapping[str, str]) -> UnitAssignment:

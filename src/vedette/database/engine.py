@@ -7,6 +7,7 @@ PostgreSQL runs in READ COMMITTED; what must not race is guarded by revisions, r
 """
 
 import importlib
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from vedette.database.failures import translated
 from vedette.kernel.errors import InvalidInput, Unavailable
 
 _POSTGRES_NEEDED = 14
+_PAUSE = 0.01  # seconds between two tries to switch a file to WAL
 PATIENCE = 10.0
 """Seconds a write waits for another one, unless told otherwise."""
 
@@ -141,7 +143,8 @@ def _sqlite(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
         connection.isolation_level = None  # the driver begins nothing by itself
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _switch_to_wal(connection, driver, patience)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -151,6 +154,20 @@ def _sqlite(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _switch_to_wal(connection: Any, driver: ModuleType, patience: float) -> None:  # noqa: ANN401 - a driver's connection
+    """Switch a file to WAL; SQLite waits for nobody there, so the first ones to open a new file wait for each other."""
+    last = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except driver.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > last:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:

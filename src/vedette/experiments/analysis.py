@@ -18,7 +18,7 @@ from vedette.experiments.simultaneous import corrected
 from vedette.experiments.verdict import Breach, Standing, Verdict, conclude, established
 from vedette.experiments.wording import lead, method, said_interval, said_of
 from vedette.kernel.records import record
-from vedette.kernel.tables import Shown, Table, say_number, say_p, say_percent
+from vedette.kernel.tables import Shown, Table, say_number, say_p, say_p_in_words, say_percent
 from vedette.stats.cautions import CAUTIONS, Caution
 from vedette.stats.contrasts import Contrasts, FixedRule, Pair, Rule, SequenceRule, against, all_pairs, contrasts
 from vedette.stats.effect_mixture import WIDE
@@ -330,7 +330,7 @@ def _broken(seen: Observed) -> str:
     if seen.split is None or seen.split.p_value >= SRM_ALPHA:
         return ""
     counts = ", ".join(f"{arm} {count:,.0f}" for arm, count in seen.units.items())
-    return f"the arms got {counts}, which the intended split gives with p = {say_p(seen.split.p_value)}"
+    return f"the arms got {counts}, which the intended split gives with {say_p_in_words(seen.split.p_value)}"
 
 
 def _same(asked: Experiment, found: Estimates, made: Contrasts, settled: Sequence[Pair]) -> bool:

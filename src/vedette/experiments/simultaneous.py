@@ -6,6 +6,7 @@ Dunnett's, Tukey's and Games-Howell's methods use the correlation between compar
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -76,23 +77,28 @@ def _by_estimates(
     found: Estimates, made: Contrasts, choice: Multiplicity, *, alpha: float, rule: Rule
 ) -> tuple[FloatArray, Contrasts]:
     p_value, critical = np.empty_like(made.p_value), np.empty_like(made.critical)
+    variance = np.empty_like(found.variance)
     for row in range(len(found.metrics)):
-        together = _compared(found, row, made, choice, alpha)
+        means = _means(found, row, choice)
+        variance[row] = means.variance  # the intervals are of the variances that the p-values are of
+        together = _compared(means, found, made, choice, alpha)
         places = {pair: place for place, pair in enumerate(together.pairs)}
         for column, (treatment, reference) in enumerate(made.pairs):
             pair = (found.arms.index(treatment), found.arms.index(reference))
             place = places[pair]
             p_value[row, column], critical[row, column] = together.p_value[place], together.critical[place]
-    return p_value, contrasts(found, made.pairs, rule, critical=critical)
+    return p_value, contrasts(replace(found, variance=variance), made.pairs, rule, critical=critical)
 
 
-def _compared(found: Estimates, row: int, made: Contrasts, choice: Multiplicity, alpha: float) -> ManyComparisons:
-    degrees = np.maximum(found.n[row] - 1.0, 0.0)
+def _means(found: Estimates, row: int, choice: Multiplicity) -> Means:
+    """Give the arms of one metric, with one variance for all where the method is Tukey's."""
+    n, mean, variance = found.n[row], found.mean[row], found.variance[row]
     if choice.method == "tukey":
-        n, variance = found.n[row], found.variance[row] * found.n[row]
-        means = Means.pooled(n, found.mean[row], variance)
-    else:
-        means = Means(estimate=found.mean[row], variance=found.variance[row], degrees=degrees)
+        return Means.pooled(n, mean, variance * n)
+    return Means(estimate=mean, variance=variance, degrees=np.maximum(n - 1.0, 0.0))
+
+
+def _compared(means: Means, found: Estimates, made: Contrasts, choice: Multiplicity, alpha: float) -> ManyComparisons:
     if choice.method == "dunnett":
         return dunnett(means, control=found.arms.index(made.pairs[0][1]), alpha=alpha)
     return all_pairs(means, alpha=alpha)

@@ -84,6 +84,12 @@ def say_p(p: float | None) -> str:
     return "<0.0001" if p < 0.0001 else _trimmed(f"{p:.4f}" if p < 0.1 else f"{p:.3f}")
 
 
+def say_p_in_words(p: float | None) -> str:
+    """Say a p-value inside a sentence: ``p = 0.031``, or ``p <0.0001``."""
+    said = say_p(p)
+    return f"p {said}" if said.startswith("<") else f"p = {said}"
+
+
 def say(value: object) -> str:  # noqa: PLR0911 - one line a kind of value
     """Say any cell as people read it."""
     match value:

@@ -19,12 +19,14 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 from vedette.stats.effect_mixture import SPREAD, mixture_critical, mixture_log_e
-from vedette.stats.estimates import Estimates
+from vedette.stats.estimates import ROUNDING, Estimates
 from vedette.stats.fieller import fieller
 from vedette.stats.sequential import TUNING, Side, signed
 
 VarianceModel = Literal["welch", "pooled", "z"]
 """Each arm its own variance with Student's t (Welch), one variance for both with t, or own variances with a normal."""
+
+_EQUAL = 1e-15  # means that differ by no more than this part of themselves differ by rounding
 
 Pair = tuple[str, str]
 """Treatment and reference."""
@@ -167,7 +169,9 @@ def contrasts(
     var_t, var_c, df = _variances(found, t, c, variance)
     shared = 0.0 if found.covariance is None else found.covariance[:, t, c]
     effect = mean_t - mean_c
-    error = np.sqrt(np.maximum(var_t + var_c - 2.0 * shared, 0.0))
+    effect = np.where(np.abs(effect) <= _EQUAL * np.maximum(np.abs(mean_t), np.abs(mean_c)), 0.0, effect)
+    square = var_t + var_c - 2.0 * shared
+    error = np.sqrt(np.where(square > ROUNDING * (var_t + var_c + 2.0 * np.abs(shared)), square, 0.0))
     clock = _clock(found, t, c)
     error = np.where(error > 0, error, np.nan)
     z = (effect - margin) / error
@@ -178,7 +182,9 @@ def contrasts(
     level = rule.critical(df, clock) if critical is None else critical
     half = level * error
     size = np.where(mean_c == 0, np.nan, np.abs(mean_c))
-    relative_low, relative_high = fieller(mean_t, mean_c, var_t, var_c, covariance=shared, critical=level)
+    relative_low, relative_high = fieller(
+        mean_t, mean_c, var_t, var_c, covariance=shared, critical=np.where(np.isnan(error), np.nan, level)
+    )
     low, high = effect - half, effect + half
     if rule.side is Side.LESS:
         low, relative_low = np.full_like(low, -np.inf), np.where(np.isnan(relative_high), np.nan, -np.inf)

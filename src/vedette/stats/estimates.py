@@ -26,6 +26,9 @@ from vedette.evidence.joint import JointMoments
 from vedette.evidence.summary import FloatArray
 from vedette.kernel.errors import InvalidInput
 
+ROUNDING = 1e-12
+"""A variance below this part of the terms that cancel in it is rounding: one of joint moments keeps about 14 digits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
@@ -247,19 +250,32 @@ def _estimated(names: tuple[str, ...], stack: _Stack, quantities: Sequence[Quant
             mean[m], theta = _adjusted(stack, total, (y, x), pairs, plain[m], gradient[m])
         n[m] = _effective(stack, x) if clustered and x is not None else stack.n
         thetas.append(theta)
-    variance = np.einsum("mai,aij,maj->ma", gradient, stack.spread, gradient, optimize=False)
+    variance = _cleared(_square(gradient, stack.spread), _square(np.abs(gradient), np.abs(stack.spread)))
     if clustered:
         variance = np.where(n > 3.0, variance * (n - 1.0) / np.where(n > 3.0, n - 3.0, 1.0), np.nan)
     return Estimates(
         metrics=tuple(quantity.name for quantity in quantities),
         arms=names,
         mean=mean,
-        variance=np.maximum(variance, 0.0),
+        variance=variance,
         n=n,
         plain=plain,
         clock=n,
         theta=tuple(thetas),
     )
+
+
+def _square(gradient: FloatArray, spread: FloatArray) -> FloatArray:
+    """Give the variance of each weighted sum of columns."""
+    return np.asarray(np.einsum("mai,aij,maj->ma", gradient, spread, gradient, optimize=False))
+
+
+def _cleared(variance: FloatArray, terms: FloatArray) -> FloatArray:
+    """Take a variance for 0 where it is no more than what rounding leaves of terms that cancel.
+
+    A ratio that is the same in every unit has none; its numerator and denominator do.
+    """
+    return np.where(variance > ROUNDING * terms, variance, np.where(np.isnan(variance), variance, 0.0))
 
 
 def _gradients(mean: FloatArray, y: int, x: int | None, into: FloatArray) -> FloatArray:
