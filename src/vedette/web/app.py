@@ -14,7 +14,20 @@ from vedette.api.app import create_app as create_api
 from vedette.api.door import COOKIE, Door
 from vedette.api.middleware import Envelope
 from vedette.control.plane import ControlPlane
-from vedette.web import ask, domains, fleet, jump, live, people, rollout_verbs, rollouts, session
+from vedette.web import (
+    ask,
+    domains,
+    experiment_sheets,
+    experiment_verbs,
+    experiments,
+    fleet,
+    jump,
+    live,
+    people,
+    rollout_verbs,
+    rollouts,
+    session,
+)
 from vedette.web.assets import Assets
 from vedette.web.security import Sealed
 from vedette.web.templates import Templates
@@ -22,7 +35,20 @@ from vedette.web.templates import Templates
 log = logging.getLogger(__name__)
 
 WAYS: tuple[ask.Way, ...] = tuple(
-    way for noun in (session, fleet, domains, rollout_verbs, rollouts, people, jump) for way in noun.WAYS
+    way
+    for noun in (
+        session,
+        fleet,
+        domains,
+        rollout_verbs,
+        rollouts,
+        experiment_verbs,
+        experiment_sheets,
+        experiments,
+        people,
+        jump,
+    )
+    for way in noun.WAYS
 )
 """Every address of the dashboard."""
 
