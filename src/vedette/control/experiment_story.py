@@ -101,14 +101,6 @@ def _refused(connection: Connection, it: StoredExperiment, now: datetime) -> dic
         if len(alive(spec, status)) < 2:
             raise Refused("only the control is left")
 
-    def promote() -> None:
-        wanted = winners_rollout(it)
-        if versions.aliases(connection, it.domain).get("stable", "") == wanted.version:
-            raise Refused(f"{wanted.version} is stable already")
-        newest = rollouts.latest(connection, it.domain)
-        if newest is not None and newest.status.phase in ACTIVE:
-            raise Refused(f"rollout {newest.name} of the domain is not at its end")
-
     nobody = Conclusion(verdict=Status.INSUFFICIENT, by="", because="", at=now)
     tries: Mapping[str, Callable[[], object]] = {
         "start": start,
@@ -116,10 +108,19 @@ def _refused(connection: Connection, it: StoredExperiment, now: datetime) -> dic
         "stop-arm": stop_arm,
         "stop": lambda: commands.stop(status, now),
         "decide": lambda: commands.decide(spec, status, nobody),
-        "promote": promote,
+        "promote": lambda: _free_to_promote(connection, it),
         "archive": lambda: commands.archive(status),
     }
     return {verb: _why_not(act) for verb, act in tries.items()}
+
+
+def _free_to_promote(connection: Connection, it: StoredExperiment) -> None:
+    wanted = winners_rollout(it)
+    if versions.aliases(connection, it.domain).get("stable", "") == wanted.version:
+        raise Refused(f"{wanted.version} is stable already")
+    newest = rollouts.latest(connection, it.domain)
+    if newest is not None and newest.status.phase in ACTIVE:
+        raise Refused(f"rollout {newest.name} of the domain is not at its end")
 
 
 def _why_not(act: Callable[[], object]) -> str:

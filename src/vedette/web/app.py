@@ -16,14 +16,17 @@ from vedette.api.middleware import Envelope
 from vedette.control.plane import ControlPlane
 from vedette.web import (
     ask,
+    audit,
     domains,
     experiment_sheets,
     experiment_verbs,
     experiments,
+    explaining,
     fleet,
     jump,
     live,
     people,
+    rollout_start,
     rollout_verbs,
     rollouts,
     session,
@@ -34,22 +37,22 @@ from vedette.web.templates import Templates
 
 log = logging.getLogger(__name__)
 
-WAYS: tuple[ask.Way, ...] = tuple(
-    way
-    for noun in (
-        session,
-        fleet,
-        domains,
-        rollout_verbs,
-        rollouts,
-        experiment_verbs,
-        experiment_sheets,
-        experiments,
-        people,
-        jump,
-    )
-    for way in noun.WAYS
+_NOUNS = (
+    session,
+    fleet,
+    rollout_start,
+    domains,
+    rollout_verbs,
+    rollouts,
+    experiment_verbs,
+    experiment_sheets,
+    experiments,
+    explaining,
+    audit,
+    people,
+    jump,
 )
+WAYS: tuple[ask.Way, ...] = tuple(way for noun in _NOUNS for way in noun.WAYS)
 """Every address of the dashboard."""
 
 _SENTENCES = {404: "There is nothing at this address.", 405: "This address does not take that.", 413: "Too large."}

@@ -1,11 +1,12 @@
 """What an experiment's pages say in words and tables: the banner, arms, guardrails, the split, cautions, changes."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from vedette.control.experiment_story import ExperimentStory
 from vedette.evidence.experiment import ExperimentEvidence
 from vedette.experiments.analysis import SRM_ALPHA
-from vedette.experiments.monitoring import AnytimeValid, Fixed, Monitoring, TopTwo
+from vedette.experiments.monitoring import AnytimeValid, Fixed, GroupSequential, Monitoring, TopTwo
 from vedette.experiments.report import ExperimentReport
 from vedette.experiments.spec import ExperimentSpec
 from vedette.experiments.verdict import STATUSES, Status
@@ -280,6 +281,37 @@ def observed(report: ExperimentReport) -> list[tuple[str, str, float, float | No
 
 def _some(names: Sequence[str]) -> str:
     return "; ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+@record
+class LookRow:
+    """One look of a planned design: at how many units, and when it was taken at how many."""
+
+    units: float
+    at: datetime | None = None
+    seen: float | None = None
+
+
+def planned_looks(it: StoredExperiment) -> list[LookRow]:
+    """Lay out the looks of a group-sequential design; none where it has none."""
+    plan = it.spec.monitoring
+    if not isinstance(plan, GroupSequential):
+        return []
+    taken = it.status.looks
+    rows = [
+        LookRow(units=plan.units * look.information, at=look.at, seen=plan.units * look.information) for look in taken
+    ]
+    left = [plan.units * (place + 1) / plan.looks for place in range(plan.looks)]
+    done = rows[-1].units if rows else 0.0
+    return [*rows, *(LookRow(units=units) for units in left if units > done)]
+
+
+def baseline(spec: ExperimentSpec, report: ExperimentReport | None) -> float | None:
+    """Give what the control shows in the metric that decides, if anything was seen."""
+    rows = report.estimates if report else ()
+    return next(
+        (row.mean for row in rows if report and row.metric == report.primary and row.variant == spec.control_name), None
+    )
 
 
 def said_monitoring(monitoring: Monitoring) -> str:

@@ -53,7 +53,11 @@ class Button:
 _TEXTS: Mapping[str, tuple[str, str, str]] = {
     "start": ("Start", "Expose it to its units. What it asks cannot be changed afterwards.", "primary"),
     "ramp": ("Ramp up", "Expose it to a larger share of its layer. Nobody who takes part moves; it never shrinks.", ""),
-    "stop-arm": ("Take an arm out", "Take one arm out at once, for good: its units are served as the domain is.", "warns"),
+    "stop-arm": (
+        "Take an arm out",
+        "Take one arm out at once, for good: its units are served as the domain is.",
+        "warns",
+    ),
     "stop": ("Stop", "End it for good: it exposes nobody any more, and does not start again.", "danger"),
     "decide": ("Decide", "Say who won, or that nobody did. One that still runs is stopped for good first.", ""),
     "promote": ("Take the winner live", "Begin the rollout of the winner's version, as the spec says.", "primary"),

@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from starlette.responses import Response
 
 from vedette.charts.sparkline import sparkline
 from vedette.control.experiment_story import ExperimentStory, newest_looks, story
 from vedette.experiments.cuts import Breakdown
 from vedette.experiments.machine import Phase
+from vedette.experiments.planning import ExperimentPlan
 from vedette.experiments.report import ExperimentReport
+from vedette.experiments.spec import ExperimentSpec
 from vedette.governance.roles import Permission
-from vedette.kernel.errors import InvalidInput, NotFound, VedetteError
+from vedette.kernel.errors import NotFound, VedetteError
 from vedette.kernel.tables import say_number
 from vedette.routing.layers import PLACES
 from vedette.web import experiment_facts as facts
@@ -32,9 +35,7 @@ _HOURS = 72
 def list_(ask: Ask) -> Response:
     """List experiments, the newest first."""
     domain, phase = wanted(ask)
-    page = ask.plane.experiments.page(
-        domain=domain or None, phase=phase, after=ask.query("after") or None, limit=SHOWN
-    )
+    page = ask.plane.experiments.page(domain=domain or None, phase=phase, after=ask.query("after") or None, limit=SHOWN)
     looks = newest_looks(ask.plane, page.items)
     said = {"domain": domain, "phase": phase.value if phase else ""}
 
@@ -123,6 +124,8 @@ def _results(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -
         "crossed": crossed,
         "asked": asked,
         "roles": {use.metric: use.role for use in it.spec.metrics},
+        "guarded": {use.metric for use in it.spec.metrics if use.role == "guardrail"},
+        "methods": {row.metric: row.method for row in report.comparisons} if report else {},
     }
 
 
@@ -139,7 +142,7 @@ def _cut_rows(cut: Breakdown | None) -> list[tuple[str, float, Any]]:
 def _health(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -> dict[str, Any]:
     it = told.experiment
     rows: list[facts.SplitRow] = []
-    sparks: list[dict[str, object]] = []
+    sparks: list[tuple[str, Markup, float | None]] = []
     if it.status.started_at is not None and not it.spec.offline and not told.trouble:
         rows = facts.splits(it, ask.plane.lake.experiment(it.domain, it.id))
         sparks = _hourly(ask, told)
@@ -151,10 +154,11 @@ def _health(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) ->
         "cautions": facts.cautions(report) if report else [],
         "observed": facts.observed(report) if report else [],
         "least": it.spec.min_units,
+        "badges": facts.BADGES,
     }
 
 
-def _hourly(ask: Ask, told: ExperimentStory) -> list[dict[str, object]]:
+def _hourly(ask: Ask, told: ExperimentStory) -> list[tuple[str, Markup, float | None]]:
     """Draw the requests of each arm, hour by hour, of the last three days."""
     it = told.experiment
     hours: dict[int, dict[str, int]] = {}
@@ -166,24 +170,18 @@ def _hourly(ask: Ask, told: ExperimentStory) -> list[dict[str, object]]:
         return []
     last = max(hours)
     span = range(max(min(hours), last - _HOURS + 1), last + 1)
-    found = []
+    found: list[tuple[str, Markup, float | None]] = []
     for variant in it.spec.variants:
         values: list[float | None] = [float(hours.get(hour, {}).get(variant.name, 0)) for hour in span]
         said = f"{variant.name}, requests an hour over {len(values)} hours; {say_number(values[-1])} in the last"
-        found.append({"arm": variant.name, "picture": markup(sparkline(values, label=said)), "last": values[-1]})
+        found.append((variant.name, markup(sparkline(values, label=said)), values[-1]))
     return found
 
 
 def _design(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -> dict[str, Any]:
     it = told.experiment
-    said = {name: ask.query(name)[:20] for name in ("mde", "power")}
-    plan, trouble = _tried(
-        lambda: ask.plane.experiments.plan(
-            it.spec,
-            mde=number(said["mde"] or "5", "the effect") / 100,
-            power=number(said["power"] or "80", "the power") / 100,
-        )
-    )
+    said = {name: ask.query(name)[:20] for name in ("mde", "power", "baseline", "sd", "units")}
+    plan, trouble = _tried(lambda: _planned(ask, it.spec, said, facts.baseline(it.spec, report)))
     return {
         "arms": facts.arms(told, report),
         "plan": plan,
@@ -191,9 +189,23 @@ def _design(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) ->
         "trouble": trouble,
         "said": said,
         "layer": drawn.layer(it, told.neighbours),
+        "planned": facts.planned_looks(it),
         "monitoring": facts.said_monitoring(it.spec.monitoring),
         "allocation": facts.said_allocation(it.spec),
     }
+
+
+def _planned(ask: Ask, spec: ExperimentSpec, said: Mapping[str, str], seen: float | None) -> ExperimentPlan:
+    """Plan what the fields say; what they leave out is what was seen, or the domain's last day."""
+    given = {name: number(value, name) for name, value in said.items() if value}
+    return ask.plane.experiments.plan(
+        spec,
+        mde=given.get("mde", 5.0) / 100,
+        power=given.get("power", 80.0) / 100,
+        baseline=given.get("baseline", seen),
+        sd=given.get("sd"),
+        units_per_day=given.get("units"),
+    )
 
 
 def _tried(read: Callable[[], Any]) -> tuple[Any, str]:

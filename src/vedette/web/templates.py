@@ -8,11 +8,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vedette.api.system import VERSION
+from vedette.experiments.wording import said_interval, said_of
 from vedette.governance.roles import Permission
 from vedette.kernel.clock import say_duration
 from vedette.kernel.documents import dump
 from vedette.kernel.tables import UNKNOWN, say, say_interval, say_number, say_p, say_percent
 from vedette.web.assets import Assets
+from vedette.web.differences import differences
 from vedette.web.markup import icon, picture
 
 
@@ -39,11 +41,15 @@ class Templates:
             "p": say_p,
             "cell": say,
             "json": as_json,
+            "brief": brief,
+            "changes": changes,
+            "said_interval": said_interval,
+            "said_of": said_of,
             "picture": picture,
         }
         self._environment.globals |= {
             "asset": assets.url,
-            "version": VERSION,
+            "vedette_version": VERSION,
             "interval": say_interval,
             "Permission": Permission,
             "icon": icon,
@@ -84,6 +90,26 @@ def _rough(seconds: float) -> str:
 def share(percent: float | None) -> str:
     """Say a share that is counted in percent: ``12.5%``."""
     return UNKNOWN if percent is None else f"{percent:.4g}%"
+
+
+def brief(details: Mapping[str, Any], *, longest: int = 160) -> str:
+    """Say the details of an audit entry in one line: a decision by its reasons, anything else as data, cut short."""
+    decision = details.get("decision")
+    reasons = decision.get("reasons", ()) if isinstance(decision, Mapping) else details.get("reasons", ())
+    said = "; ".join(str(it.get("message", "")) for it in reasons if isinstance(it, Mapping))
+    if not said:
+        plain = {name: value for name, value in details.items() if value not in ("", [], {}, None)}
+        said = json.dumps(plain, ensure_ascii=False, default=str)[1:-1].replace('"', "")
+    return said if len(said) <= longest else said[:longest].rstrip() + "…"
+
+
+def changes(override: object) -> str:
+    """Say what an arm of an experiment changes, in one line."""
+    return ", ".join(f"{it.path} {it.after}" for it in differences({}, dump(override)) if it.after not in _USUAL)
+
+
+_USUAL = {'""', "null", "[]", "{}", '"replace"'}
+"""What stands in an override that changes nothing."""
 
 
 def as_json(value: object) -> str:
