@@ -5,6 +5,7 @@ from datetime import datetime
 
 from vedette.control.experiment_story import ExperimentStory
 from vedette.evidence.experiment import ExperimentEvidence
+from vedette.evidence.metric import Metric
 from vedette.experiments.analysis import SRM_ALPHA
 from vedette.experiments.monitoring import AnytimeValid, Fixed, GroupSequential, Monitoring, TopTwo
 from vedette.experiments.report import ExperimentReport
@@ -23,7 +24,7 @@ BADGES: Mapping[Status, tuple[str, str, str]] = {
     Status.WINNER: ("good", "ok", "winner"),
     Status.TIED: ("look", "dot", "tied"),
     Status.CONTINUE: ("moving", "run", "undecided"),
-    Status.STOP_FUTILITY: ("look", "hold", "hopeless"),
+    Status.STOP_FUTILITY: ("look", "hold", "hardly worth going on"),
     Status.GUARDRAIL_BREACH: ("bad", "stop", "guardrail broken"),
     Status.INVALID_SRM: ("bad", "warn", "split broken"),
     Status.INSUFFICIENT: ("idle", "wait", "too early"),
@@ -270,13 +271,26 @@ def cautions(report: ExperimentReport) -> list[CautionRow]:
     ]
 
 
-def observed(report: ExperimentReport) -> list[tuple[str, str, float, float | None]]:
-    """Say in how many of its units each metric was observed, where some are missing."""
-    units = {row.variant: row.units for row in report.standings}
-    return [
-        (row.metric, row.variant, row.n, row.n / units[row.variant] if units.get(row.variant) else None)
-        for row in report.estimates
-    ]
+@record
+class ObservedRow:
+    """In how many of its requests a metric was observed in an arm."""
+
+    metric: str
+    arm: str
+    n: float
+    part: float | None
+
+
+def observed(metrics: Sequence[Metric], it: StoredExperiment, evidence: ExperimentEvidence) -> list[ObservedRow]:
+    """Count in how many requests each metric was observed, arm by arm, over all splits."""
+    rows = []
+    for metric in metrics:
+        for variant in it.spec.variants:
+            sums = [arms[variant.name] for arms in evidence.epochs.values() if variant.name in arms]
+            whole = sum(part.requests for part in sums)
+            n = float(sum(part.of(metric.measure).n.sum() for part in sums))
+            rows.append(ObservedRow(metric=metric.name, arm=variant.name, n=n, part=n / whole if whole else None))
+    return rows
 
 
 def _some(names: Sequence[str]) -> str:
@@ -322,6 +336,12 @@ def said_monitoring(monitoring: Monitoring) -> str:
         return f"once, at {monitoring.units:,} units" if monitoring.units else "once, when somebody stops it"
     futile = f"; may stop where success has less than {monitoring.futility:.0%} left" if monitoring.futility else ""
     return f"at {monitoring.looks} planned looks over {monitoring.units:,} units ({monitoring.spending}){futile}"
+
+
+def plan_command(spec: ExperimentSpec, effect: str) -> str:
+    """Say the command that plans an experiment like this one."""
+    primary = next(use.metric for use in spec.metrics if use.role == "primary")
+    return f"vedette experiment plan {spec.domain} --arms {len(spec.variants)} --metric {primary} --mde {effect}%"
 
 
 def said_allocation(spec: ExperimentSpec) -> str:

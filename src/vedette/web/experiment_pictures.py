@@ -9,7 +9,7 @@ from vedette.charts.sequence import SequencePoint, Track, sequence_plot
 from vedette.charts.timeline import Share, share_timeline
 from vedette.experiments import pictures
 from vedette.experiments.planning import ExperimentPlan
-from vedette.experiments.report import ExperimentReport
+from vedette.experiments.report import ArmStanding, ExperimentReport
 from vedette.experiments.spec import ExperimentSpec
 from vedette.kernel.records import evolve, record
 from vedette.routing.layers import PLACES
@@ -48,7 +48,7 @@ def ranks(report: ExperimentReport) -> Chart | None:
 
 
 def look_by_look(looks: Sequence[ExperimentLook], metric: str) -> Chart | None:
-    """Draw what the looks knew of one metric; None before anything was known."""
+    """Draw what the looks knew of one metric; None before two of them knew anything."""
     reports = [it.report for it in looks]
     rows = [row for it in reports for row in it.comparisons if row.metric == metric]
     pairs = list(dict.fromkeys((row.treatment, row.reference) for row in rows))[:_MOST_TRACKS]
@@ -59,6 +59,8 @@ def look_by_look(looks: Sequence[ExperimentLook], metric: str) -> Chart | None:
     for it in reports:
         kept = tuple(row for row in it.comparisons if (row.treatment, row.reference) in pairs)
         shown[it.units] = evolve(it, comparisons=kept)  # of looks at the same units the last one stands
+    if len(shown) < 2:
+        return None
     return pictures.sequence(list(shown.values()), metric=metric, relative=relative, bare=True, width=_WIDE)
 
 
@@ -70,13 +72,7 @@ def shares_seen(looks: Sequence[ExperimentLook], spec: ExperimentSpec) -> Chart 
     total = sum(variant.weight for variant in spec.variants)
     even = {variant.weight for variant in spec.variants}
     tracks = [
-        Track(
-            label=variant.name,
-            points=tuple(
-                SequencePoint(at=units, estimate=next((row.share for row in rows if row.variant == variant.name), None))
-                for units, rows in seen.items()
-            ),
-        )
+        Track(label=variant.name, points=tuple(_share(at, rows, variant.name) for at, rows in seen.items()))
         for variant in spec.variants[:_MOST_TRACKS]
     ]
     return sequence_plot(
@@ -90,6 +86,12 @@ def shares_seen(looks: Sequence[ExperimentLook], spec: ExperimentSpec) -> Chart 
         width=_WIDE,
         height=260,
     )
+
+
+def _share(at: float, rows: Sequence[ArmStanding], arm: str) -> SequencePoint:
+    """Give the share of an arm at a look; a count has no interval, which is drawn as one without width."""
+    share = next((row.share for row in rows if row.variant == arm), None)
+    return SequencePoint(at=at, estimate=share, low=share, high=share)
 
 
 def split(it: StoredExperiment, now: datetime) -> Chart | None:

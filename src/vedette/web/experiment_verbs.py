@@ -83,6 +83,9 @@ def buttons(told: ExperimentStory, *, may: bool) -> list[Button]:
 
 def _button(told: ExperimentStory, verb: str, why_not: str) -> Button:
     title, promise, tone = _TEXTS[verb]
+    report = told.explanation.report if told.explanation else None
+    if verb == "decide" and told.experiment.status.phase != Phase.DECIDED and report and report.verdict.final:
+        tone = "primary"  # there is nothing left to wait for
     return Button(verb=verb, title=title, promise=promise, tone=tone, why_not=why_not, choices=_choices(told, verb))
 
 

@@ -73,6 +73,7 @@ def render(ask: Ask, *, error: VedetteError | None = None, status: int = 200) ->
         status=status,
         told=told,
         it=it,
+        spec=it.spec,
         report=report,
         error=error,
         done=DONE.get(ask.query("done"), ""),
@@ -119,7 +120,7 @@ def _results(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -
         "sequence": drawn.look_by_look(told.looks, metric) if report else None,
         "dimension": dimension,
         "cut": cut,
-        "cut_rows": _cut_rows(cut),
+        "cut_rows": _cut_rows(cut, report),
         "trouble": trouble,
         "crossed": crossed,
         "asked": asked,
@@ -129,13 +130,18 @@ def _results(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -
     }
 
 
-def _cut_rows(cut: Breakdown | None) -> list[tuple[str, float, Any]]:
-    if cut is None:
-        return []
+def _cut_rows(cut: Breakdown | None, report: ExperimentReport | None) -> list[list[tuple[str, float, Any]]]:
+    """Lay a breakdown out in two lists: the metric that decides, and all others."""
+    if cut is None or report is None:
+        return [[], []]
     return [
-        (value.value or "(not said)", value.units, row)
-        for value in cut.values
-        for row in (value.comparisons or (None,))
+        [
+            (value.value or "(not said)", value.units, row)
+            for value in cut.values
+            for row in (value.comparisons or (None,))
+            if (row is None and decides) or (row is not None and (row.metric == report.primary) is decides)
+        ]
+        for decides in (True, False)
     ]
 
 
@@ -143,8 +149,12 @@ def _health(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) ->
     it = told.experiment
     rows: list[facts.SplitRow] = []
     sparks: list[tuple[str, Markup, float | None]] = []
+    seen: list[facts.ObservedRow] = []
     if it.status.started_at is not None and not it.spec.offline and not told.trouble:
-        rows = facts.splits(it, ask.plane.lake.experiment(it.domain, it.id))
+        evidence = ask.plane.lake.experiment(it.domain, it.id)
+        rows = facts.splits(it, evidence)
+        config = ask.plane.domains.get(it.domain).config
+        seen = facts.observed([config.metric(use.metric) for use in it.spec.metrics], it, evidence)
         sparks = _hourly(ask, told)
     return {
         "split": facts.split_state(report),
@@ -152,7 +162,7 @@ def _health(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) ->
         "sparks": sparks,
         "shares": drawn.shares_seen(told.looks, it.spec),
         "cautions": facts.cautions(report) if report else [],
-        "observed": facts.observed(report) if report else [],
+        "observed": seen,
         "least": it.spec.min_units,
         "badges": facts.BADGES,
     }
@@ -166,7 +176,7 @@ def _hourly(ask: Ask, told: ExperimentStory) -> list[tuple[str, Markup, float | 
         seen = hours.setdefault(hour.hour, {})
         for arm, sums in hour.arms.items():
             seen[arm] = seen.get(arm, 0) + sums.requests
-    if not hours:
+    if len(hours) < 2:
         return []
     last = max(hours)
     span = range(max(min(hours), last - _HOURS + 1), last + 1)
@@ -190,6 +200,7 @@ def _design(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) ->
         "said": said,
         "layer": drawn.layer(it, told.neighbours),
         "planned": facts.planned_looks(it),
+        "command": facts.plan_command(it.spec, said["mde"] or "5"),
         "monitoring": facts.said_monitoring(it.spec.monitoring),
         "allocation": facts.said_allocation(it.spec),
     }
