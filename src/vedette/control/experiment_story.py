@@ -58,7 +58,7 @@ def story(plane: Foundation, ref: str) -> ExperimentStory:
         explanation, trouble = None, ""
         try:
             explanation = insight.explain(connection, plane.lake, plane.traffic, it, now)
-        except (Unavailable, NotFound) as error:
+        except (Unavailable, NotFound, Refused) as error:
             trouble = str(error)
         running = experiments.exposing(connection, it.domain)
         return ExperimentStory(

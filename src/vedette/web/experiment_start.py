@@ -12,7 +12,7 @@ from vedette.kernel.documents import load
 from vedette.kernel.errors import VedetteError
 from vedette.web import experiment_pictures as drawn
 from vedette.web.ask import Ask, Way, go, number
-from vedette.web.experiment_form import DESIGNS, MOST, ROLES, DraftFields, design_of, from_fields
+from vedette.web.experiment_form import DESIGNS, FEWEST, MOST, ROLES, DraftFields, design_of, from_fields
 
 _FIGURES = ("mde", "power", "baseline", "sd", "traffic")
 
@@ -71,6 +71,8 @@ def _page(ask: Ask, said: dict[str, str], *, error: VedetteError | None = None) 
 
 def _plan(ask: Ask, domain: str, fields: DraftFields, figures: dict[str, str]) -> tuple[ExperimentPlan | None, str]:
     """Plan what the form describes; what cannot be planned is said in words."""
+    if sum(not arm.empty for arm in fields.arms) < FEWEST:
+        return None, "Fill in a second arm, and see here how many requests it takes."
     try:
         given = {name: number(value, name) for name, value in figures.items() if value.strip()}
         spec = load(ExperimentSpec, {**design_of(fields), "domain": domain})
