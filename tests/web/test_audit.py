@@ -125,11 +125,11 @@ def test_an_entry_stands_between_its_neighbours(viewer, furnished):
 
 def test_an_export_can_be_checked_elsewhere(viewer, furnished):
     """All entries as NDJSON are the chain itself, in order."""
-    lines = viewer.get("/audit.ndjson").text.splitlines()
+    lines = viewer.get("/audit.jsonl").text.splitlines()
     found = [load(AuditEntry, json.loads(line)) for line in lines]
     assert verify(found, Head(sequence=found[-1].sequence, entry_hash=found[-1].entry_hash)) == ()
     assert len(found) == furnished.governance.head().sequence
-    some = viewer.get("/audit.ndjson?action=version.").text.splitlines()
+    some = viewer.get("/audit.jsonl?action=version.").text.splitlines()
     assert {json.loads(line)["action"] for line in some} == {"version.register", "version.install"}
 
 
@@ -153,7 +153,7 @@ def test_nothing_in_an_entry_becomes_markup(viewer, furnished):
         assert "<img" not in viewer.get("/audit", params={name: PROBE}).text, name
 
 
-@pytest.mark.parametrize("path", ["/audit", "/audit/1", "/audit.csv", "/audit.ndjson", "/explain", "/experiments"])
+@pytest.mark.parametrize("path", ["/audit", "/audit/1", "/audit.csv", "/audit.jsonl", "/explain", "/experiments"])
 def test_strangers_see_nothing(site, furnished, path):
     """Whoever has not signed in is sent to do so."""
     assert furnished.governance.head().sequence > 0

@@ -9,7 +9,7 @@ from vedette.kernel.errors import InvalidInput
 
 
 def sparkline(
-    values: Sequence[float | None], *, label: str, width: float = 96, height: float = 22, floor: float | None = 0.0
+    values: Sequence[float | None], *, label: str, width: float = 80, height: float = 22, floor: float | None = 0.0
 ) -> str:
     """Draw values at equal distances as a line, as SVG text without a style of its own.
 

@@ -125,7 +125,7 @@ def sheet(ask: Ask) -> Response:
 def export(ask: Ask) -> Response:
     """Give every entry that fits, one JSON document a line: all of them can be checked elsewhere."""
     made = (adapter(AuditEntry).dump_json(entry, by_alias=True) + b"\n" for entry in _all(ask))
-    return _taken_away(made, "audit.ndjson", "application/x-ndjson")
+    return _taken_away(made, "audit.jsonl", "application/x-ndjson")
 
 
 def _taken_away(lines: Iterator[bytes], name: str, kind: str) -> Response:
@@ -199,7 +199,7 @@ WAYS = (
     Way(path="/audit", view=list_, needs=_READ),
     Way(path="/audit/check", view=check, needs=_READ, method="POST"),
     Way(path="/audit.csv", view=sheet, needs=_READ),
-    Way(path="/audit.ndjson", view=export, needs=_READ),
+    Way(path="/audit.jsonl", view=export, needs=_READ),
     Way(path="/audit/{sequence}.json", view=document, needs=_READ),
     Way(path="/audit/{sequence}", view=show, needs=_READ),
 )

@@ -49,5 +49,5 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: A
     elif isinstance(value, (list, tuple)) and value:
         for place, item in enumerate(value):
             yield from _leaves(item, f"{path}[{place}]")
-    elif value is not None:
+    elif value is not None and path:
         yield path, json.dumps(value, ensure_ascii=False, default=str)

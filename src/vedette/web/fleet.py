@@ -7,10 +7,12 @@ from starlette.responses import Response
 
 from vedette.charts.sparkline import sparkline
 from vedette.control.fleet import CHIPS, FleetPage, FleetRow, Sort
+from vedette.governance.audit import AuditEntry
 from vedette.governance.roles import Permission
 from vedette.kernel.tables import Table, say_number, say_percent
 from vedette.rollouts.attention import Level
 from vedette.web.ask import Ask, Way, as_csv
+from vedette.web.audit import address
 from vedette.web.markup import drawn
 
 SORTS: dict[str, str] = {
@@ -45,8 +47,21 @@ def show(ask: Ask) -> Response:
         wanted=wanted,
         link=lambda **changes: _url(wanted | changes),
         tones={level: level.name.lower() for level in Level},
+        lately=_lately(ask),
+        address=address,
         empty=not found.counts["all"] and not (wanted["search"] or wanted["label"]),
     )
+
+
+def _lately(ask: Ask) -> list[AuditEntry]:
+    """Give the newest entries that tell how a rollout or an experiment turned."""
+    found = ask.plane.governance.entries(limit=100, newest_first=True).items
+    return [it for it in found if it.action in _TURNS][:8]
+
+
+_TURNS = {f"rollout.{verb}" for verb in ("create", "abort", "promote", "pause", "retry", "undo")} | {
+    f"experiment.{verb}" for verb in ("start", "notify", "stop", "stop-arm", "decide")
+}
 
 
 def sheet(ask: Ask) -> Response:

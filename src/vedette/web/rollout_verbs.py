@@ -73,7 +73,7 @@ def buttons(told: Story, *, may: bool) -> list[Button]:
             verb=verb,
             title=_TEXTS[verb][0],
             promise=_TEXTS[verb][1],
-            tone=_TEXTS[verb][2],
+            tone="primary" if verb == "promote" and status.phase == "paused" else _TEXTS[verb][2],
             asks=verb not in _AT_ONCE,
             why_not=told.refused[verb] if may else "your role may look only",
             weight=status.weight if verb == "set-weight" else None,
