@@ -37,7 +37,7 @@ def forest(report: ExperimentReport, spec: ExperimentSpec, *, guardrails: bool) 
     wanted = {use.metric for use in spec.metrics if (use.role == "guardrail") is guardrails}
     if not any(row.metric in wanted for row in report.comparisons):
         return None
-    title = "Effects on guardrails" if guardrails else "Effects"
+    title = "Every effect on the guardrails" if guardrails else "Every effect on what decides and what is shown"
     return pictures.forest(report, metrics=wanted, alpha=spec.alpha, title=title, bare=True, width=_WIDE)
 
 
