@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.web.site import PASSWORD
 
@@ -18,7 +19,7 @@ from vedette.governance.roles import Role
 
 PEOPLE = {"ann": Role.ADMIN, "oda": Role.OPERATOR, "vic": Role.VIEWER}
 _PATIENCE = 150.0
-_LADDER = {
+_LADDER: dict[str, Any] = {
     "steps": [{"weight": "5%", "bake": "10m"}, {"weight": "50%", "bake": "10m"}, {"weight": "100%", "bake": "10m"}],
     "guardrails": [
         {"metric": "accuracy", "tolerance": 0.9},

@@ -58,7 +58,7 @@ def test_wrong_passwords_are_throttled(site, plane):
     refused = site.post("/sign-in", data={"name": "vic", "password": PASSWORD})
     assert refused.status_code == 403
     assert "too many wrong passwords" in refused.text
-    assert "person.locked" in {it.action for it in plane.governance.entries(actor="nobody").items}
+    assert "person.locked" in {it.action for it in plane.governance.entries(actor="vedette/door").items}
 
 
 def test_nobody_learns_whether_a_name_exists(site):

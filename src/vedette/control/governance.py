@@ -12,7 +12,7 @@ from vedette.kernel.records import record
 from vedette.store import audit
 from vedette.store.pages import Page
 
-CHECKED_UNASKED = 5_000
+CHECKED_UNASKED = 2_000
 """Up to so many entries the chain is checked whenever somebody looks: it takes a moment."""
 
 _FRESH = timedelta(minutes=1)

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import threading
 from base64 import b64decode, b64encode
 from datetime import datetime, timedelta
 
@@ -24,6 +25,8 @@ from vedette.store.people import Link, Person, Session, Token
 LINK_LASTS = timedelta(hours=24)
 SESSION_LASTS = timedelta(days=7)
 SHORTEST_PASSWORD = 10
+DOOR = "vedette/door"
+"""Who is written down where nobody proved to be somebody; no person can have such a name."""
 TRIES, TRIES_WAIT = 5, timedelta(minutes=15)
 _MEMORY = 64 * 1024 * 1024
 
@@ -248,7 +251,7 @@ class People:
                 people.note_attempts(connection, key, count, now + TRIES_WAIT)
         if counts[tried[0]] == TRIES:
             shown = name if name.isascii() and name.isprintable() else "?"
-            with self._changes.begin("nobody", request_id) as change:
+            with self._changes.begin(DOOR, request_id) as change:
                 change.record("person.locked", domain="", resource="", name=shown[:63], failures=TRIES)
 
     @staticmethod
@@ -276,8 +279,13 @@ def _hash(password: str) -> str:
     return f"scrypt${b64encode(salt).decode()}${b64encode(made).decode()}"
 
 
+_AT_ONCE = threading.Semaphore(2)
+"""Hashes computed at once: each takes 32 MB, and whoever asks for many shall not get them."""
+
+
 def _scrypt(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(errors="replace"), salt=salt, n=2**15, r=8, p=1, maxmem=_MEMORY)
+    with _AT_ONCE:
+        return hashlib.scrypt(password.encode(errors="replace"), salt=salt, n=2**15, r=8, p=1, maxmem=_MEMORY)
 
 
 def _matches(password: str, known: str | None) -> bool:

@@ -19,7 +19,7 @@ from vedette.demo.traffic import Orders, Stream
 from vedette.demo.verdicts import Verdict, judge
 from vedette.demo.view import LiveView, PlainView, View
 from vedette.governance.roles import Role
-from vedette.kernel.errors import InvalidInput, Refused
+from vedette.kernel.errors import InvalidInput, NotFound, Refused
 
 RATE = 240.0
 """Queries a second, over all domains."""
@@ -77,8 +77,9 @@ def perform(
         token = plane.people.create_token("demo", Role.OPERATOR, actor=ACTOR)
         server = stack.enter_context(Server(folder, [scenario.domain.id for scenario in scenarios]))
         console.print(f"vedette serve is up: gateway {server.gateway}, API {server.api}")
-        if serve:
-            console.print(f"dashboard (this link opens once): {_link(plane, server)}", soft_wrap=True)
+        key = plane.people.invite("", Role.ADMIN, actor=ACTOR) if serve else ""
+        if key:
+            console.print(f"dashboard (this link opens once): {_link(plane, server, key)}", soft_wrap=True)
         orders = Orders(
             gateway=server.gateway,
             api=server.api,
@@ -103,7 +104,7 @@ def perform(
         code = _conclude(console, plane, sights, traffic, took)
         if serve:
             with suppress(KeyboardInterrupt):
-                _stay(console, server, traffic, folder, token, _link(plane, server))
+                _stay(console, server, traffic, folder, token, _link(plane, server, key))
         else:
             console.print("see it in the browser, and take a hand in it: the same with --serve")
     return code
@@ -159,16 +160,20 @@ def _result(console: Console, verdicts: Sequence[Verdict], *, sound: bool) -> in
     return 0 if sound and not wrong else 1
 
 
-def _link(plane: ControlPlane, server: Server) -> str:
-    """Make a link that opens the dashboard once, for an admin who chooses a name; the one before is no longer good."""
-    return f"{server.api}/welcome?key={plane.people.invite('', Role.ADMIN, actor=ACTOR)}"
+def _link(plane: ControlPlane, server: Server, key: str) -> str:
+    """Give the link that opens the dashboard for an admin who chooses a name; once it was opened, the dashboard."""
+    try:
+        plane.people.invitation(key)
+    except NotFound:
+        return f"{server.api}/"
+    return f"{server.api}/welcome?key={key}"
 
 
 def _stay(console: Console, server: Server, traffic: Traffic, folder: Path, token: str, link: str) -> None:
     """Leave everything up until Ctrl-C, and say what can be tried on it."""
     console.print(
         f"""
-Server and traffic stay up until Ctrl-C. See it in the browser; this link opens once, for you to choose a name:
+Server and traffic stay up until Ctrl-C. See it in the browser (a link with a key opens once, for you to choose a name):
 
   {link}
 

@@ -190,7 +190,7 @@ async def _form(request: Request) -> Mapping[str, str]:
 
 def _check_origin(request: Request) -> None:
     origin, site = request.headers.get("origin", ""), request.headers.get("sec-fetch-site", "")
-    foreign = origin not in {"", f"{request.url.scheme}://{request.headers.get('host', '')}"}
+    foreign = bool(origin) and urlsplit(origin).netloc != request.headers.get("host", "")
     if foreign or site in {"cross-site", "same-site"}:
         raise Denied("this form was sent from another site", hint="open the page here and send it again")
 

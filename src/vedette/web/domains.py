@@ -1,13 +1,16 @@
 """One domain: where it stands, its versions and where they come from, its traffic, and every revision of its config."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 from starlette.responses import Response
 
 from vedette.api.problems import kind_of
 from vedette.catalog.version import ModelVersion
+from vedette.charts.chart import Chart
 from vedette.charts.sparkline import sparkline
+from vedette.charts.timeline import Share, share_timeline
 from vedette.control.fleet import stand
 from vedette.governance.roles import Permission
 from vedette.kernel.documents import dump
@@ -16,7 +19,9 @@ from vedette.kernel.records import record
 from vedette.kernel.tables import Table, say_number, say_percent
 from vedette.lake.flows import Flow
 from vedette.rollouts.attention import Level
+from vedette.routing.plan import FULL
 from vedette.store.domains import DomainRevision
+from vedette.store.plans import StoredPlan
 from vedette.web.ask import Ask, Way, as_csv, as_json, go
 from vedette.web.differences import Difference, differences
 from vedette.web.markup import drawn
@@ -57,6 +62,7 @@ def _render(ask: Ask, *, error: VedetteError | None = None) -> Response:
     domain = plane.domains.get(name)
     versions = plane.versions.page(name, limit=200).items
     plan = plane.traffic.plan(name)
+    plans = plane.traffic.history(name, limit=60).items
     with plane.changes.reading() as connection:
         confirmed = plane.traffic.confirmed(connection, name)
     standing = next((stand(it, ask.plane.instruments.now()) for it in plane.fleet.some({name})), None)
@@ -73,7 +79,8 @@ def _render(ask: Ask, *, error: VedetteError | None = None) -> Response:
         lineage=lineage(versions),
         plan=plan,
         confirmed=confirmed,
-        plans=plane.traffic.history(name, limit=12).items,
+        plans=plans[:12],
+        shares=_shares(plans, ask.plane.instruments.now()),
         tenures=plane.versions.tenures(name, limit=12).items,
         rollouts=plane.canary.page(domain=name, limit=10).items,
         experiments=plane.experiments.page(domain=name, limit=10).items,
@@ -82,6 +89,35 @@ def _render(ask: Ask, *, error: VedetteError | None = None) -> Response:
         may=ask.may(Permission.OPERATE),
         versions=len(versions),
     )
+
+
+def _shares(newest_first: tuple[StoredPlan, ...], now: datetime) -> Chart | None:
+    """Draw which share of the traffic each version was given over the plans listed; None while there was one plan."""
+    plans = newest_first[::-1]
+    moments = [*(it.created_at for it in plans), now]
+    seconds = [(at - now).total_seconds() for at in moments]
+    if len(plans) < 2 or any(later <= earlier for earlier, later in pairwise(seconds)):
+        return None
+    size, unit = next(((size, unit) for size, unit in _UNITS if -seconds[0] >= 2 * size), (1.0, "seconds"))
+    times = [at / size for at in seconds]
+    names = dict.fromkeys(name for it in plans for name in (it.plan.stable, _canary(it)) if name)
+    given = [*plans, plans[-1]]
+    shares = [Share(label=name, values=tuple(_share_of(it, name) for it in given)) for name in names]
+    return share_timeline(
+        times, shares, title="Who was given which share", axis=f"{unit}, until now", width=430, height=240
+    )
+
+
+_UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
+
+
+def _canary(it: StoredPlan) -> str:
+    return it.plan.canary.version if it.plan.canary else ""
+
+
+def _share_of(it: StoredPlan, name: str) -> float:
+    canary = it.plan.weight / FULL if name == _canary(it) else 0.0
+    return canary + (1 - it.plan.weight / FULL if name == it.plan.stable else 0.0)
 
 
 def lineage(versions: tuple[ModelVersion, ...]) -> list[Lineage]:

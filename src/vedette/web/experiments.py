@@ -27,6 +27,8 @@ from vedette.web.markup import drawn as markup
 
 SHOWN = 25
 TABS = {"": "Overview", "results": "Results", "health": "Health", "design": "Design"}
+USUAL_EFFECTS = ("5", "2", "1", "0.5", "0.2", "0.1")
+"""Percent, the first that can be: what is at 99 % cannot grow by five."""
 AT_ONCE = 200_000
 """Requests up to which breakdowns and interactions are counted without being asked for."""
 _HOURS = 72
@@ -191,7 +193,15 @@ def _hourly(ask: Ask, told: ExperimentStory) -> list[tuple[str, Markup, float | 
 def _design(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -> dict[str, Any]:
     it = told.experiment
     said = {name: ask.query(name)[:20] for name in ("mde", "power", "baseline", "sd", "units")}
-    plan, trouble = _tried(lambda: _planned(ask, it.spec, said, facts.baseline(it.spec, report)))
+    plan, trouble = None, ""
+    for effect in (said["mde"],) if said["mde"] else USUAL_EFFECTS:
+        try:
+            plan = _planned(ask, it.spec, said | {"mde": effect}, facts.baseline(it.spec, report))
+        except VedetteError as error:
+            trouble = str(error)
+            continue
+        said["mde"] = effect
+        break
     return {
         "arms": facts.arms(told, report),
         "plan": plan,
@@ -211,7 +221,7 @@ def _planned(ask: Ask, spec: ExperimentSpec, said: Mapping[str, str], seen: floa
     given = {name: number(value, name) for name, value in said.items() if value}
     return ask.plane.experiments.plan(
         spec,
-        mde=given.get("mde", 5.0) / 100,
+        mde=given["mde"] / 100,
         power=given.get("power", 80.0) / 100,
         baseline=given.get("baseline", seen),
         sd=given.get("sd"),

@@ -116,8 +116,8 @@ def _tile(it: Mapping[str, Any], told: Story, scale: tuple[float, str]) -> Tile:
         sign=sign,
         word=word,
         sentence=it["sentence"],
-        change=say_percent(ratio - 1 if ratio is not None else None),
-        interval=say_interval(_less_one(it.get("low")), _less_one(it.get("high")), say_percent),
+        change=_change(it),
+        interval=say_interval(_less_one(it.get("low")), _less_one(it.get("high")), say_percent) if ratio else "",
         tolerance=say_percent(it["tolerance"]) if it["tolerance"] else "0%",
         canary=say_number(it.get("canary")),
         stable=say_number(it.get("stable")),
@@ -129,6 +129,15 @@ def _tile(it: Mapping[str, Any], told: Story, scale: tuple[float, str]) -> Tile:
         dry_run=bool(it.get("dryRun")),
         chart=_sequence(it, told, scale),
     )
+
+
+def _change(it: Mapping[str, Any]) -> str:
+    """Say how canary and stable differ, or why that is not known."""
+    if it.get("ratio") is not None:
+        return say_percent(it["ratio"] - 1)
+    if it.get("canary") == 0 and it.get("stable") == 0:
+        return "none in either arm"
+    return "not known yet"
 
 
 def _less_one(ratio: float | None) -> float | None:

@@ -97,6 +97,10 @@ def brief(details: Mapping[str, Any], *, longest: int = 160) -> str:
     decision = details.get("decision")
     reasons = decision.get("reasons", ()) if isinstance(decision, Mapping) else details.get("reasons", ())
     said = "; ".join(str(it.get("message", "")) for it in reasons if isinstance(it, Mapping))
+    spec = details.get("spec")
+    if not said and isinstance(spec, Mapping) and "name" in details:
+        what = spec.get("version") or ", ".join(str(it.get("name")) for it in spec.get("variants", ()))
+        said = f"{details['name']}: {what}"
     if not said:
         plain = {name: value for name, value in details.items() if value not in ("", [], {}, None)}
         said = json.dumps(plain, ensure_ascii=False, default=str)[1:-1].replace('"', "")
