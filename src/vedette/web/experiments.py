@@ -29,7 +29,7 @@ SHOWN = 25
 TABS = {"": "Overview", "results": "Results", "health": "Health", "design": "Design"}
 USUAL_EFFECTS = ("5", "2", "1", "0.5", "0.2", "0.1")
 """Percent, the first that can be: what is at 99 % cannot grow by five."""
-AT_ONCE = 200_000
+AT_ONCE = 20_000
 """Requests up to which breakdowns and interactions are counted without being asked for."""
 _HOURS = 72
 
@@ -126,6 +126,7 @@ def _results(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -
         "trouble": trouble,
         "crossed": crossed,
         "asked": asked,
+        "live": small or not (by or asked),  # a long count is not done again with every look
         "roles": {use.metric: use.role for use in it.spec.metrics},
         "guarded": {use.metric for use in it.spec.metrics if use.role == "guardrail"},
         "methods": {row.metric: row.method for row in report.comparisons} if report else {},
