@@ -6,16 +6,13 @@ import pytest
 
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.lake.flows import Flow
-from vedette.lake.outcomes import Lake
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def lake(tmp_path):
+def asked(lake):
     """A lake in which two domains were asked for ten minutes."""
-    with_tables = Lake(f"sqlite:///{tmp_path}/outcomes.db")
-    with_tables.migrate()
     outcomes = [
         Outcome(
             id=f"{domain}-{minute}-{number}",
@@ -32,29 +29,28 @@ def lake(tmp_path):
         for minute in range(10)
         for number in range(count)
     ]
-    with_tables.ship("b", outcomes)
-    yield with_tables
-    with_tables.close()
+    lake.ship("b", outcomes)
+    return lake
 
 
-def test_every_domain_has_its_requests_errors_and_latency(lake):
+def test_every_domain_has_its_requests_errors_and_latency(asked):
     """Versions and plans are added up; rates are shares of what was judged."""
-    flows = lake.flows(NOON, NOON + timedelta(minutes=10))
+    flows = asked.flows(NOON, NOON + timedelta(minutes=10))
     assert {name: flow.requests for name, flow in flows.items()} == {"one": 40, "two": 20}
     assert flows["one"].error_rate == pytest.approx(0.25)
     assert flows["one"].latency == pytest.approx(25.0)
     assert flows["two"].latency == pytest.approx(15.0)
 
 
-def test_minutes_add_up_to_the_whole_and_only_the_asked_domains_are_read(lake):
+def test_minutes_add_up_to_the_whole_and_only_the_asked_domains_are_read(asked):
     """A domain's minutes sum to its flow, and others are left out."""
-    minutes = lake.flows_by_minute(NOON, NOON + timedelta(minutes=10), {"one"})
+    minutes = asked.flows_by_minute(NOON, NOON + timedelta(minutes=10), {"one"})
     assert {domain for domain, _ in minutes} == {"one"}
     whole = Flow()
     for flow in minutes.values():
         whole = whole + flow
-    assert whole == lake.flows(NOON, NOON + timedelta(minutes=10))["one"]
-    assert len(lake.flows_by_minute(NOON, NOON + timedelta(minutes=3), {"one"})) == 3
+    assert whole == asked.flows(NOON, NOON + timedelta(minutes=10))["one"]
+    assert len(asked.flows_by_minute(NOON, NOON + timedelta(minutes=3), {"one"})) == 3
 
 
 def test_without_traffic_there_is_no_rate():

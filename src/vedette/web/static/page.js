@@ -15,7 +15,8 @@
     if (busy()) { waiting = true; return; }
     waiting = false;
     const open = all("#live details[open]").map((it) => all("#live details").indexOf(it));
-    await htmx.ajax("GET", location.pathname + location.search, { source: "#live", target: "#live", select: "#live", swap: "outerMorph" });
+    const ours = { source: "#live", target: "#live", select: "#live", swap: "outerMorph" };
+    try { await htmx.ajax("GET", location.pathname + location.search, ours); } catch { return; } // the next news asks again
     const details = all("#live details");
     open.forEach((place) => details[place] && (details[place].open = true));
     dress();
@@ -112,5 +113,15 @@
   document.addEventListener("focusin", (event) => { if (event.target.matches("[data-jump]")) { event.target.blur(); jump(); } });
   document.addEventListener("click", (event) => { if (event.target.closest("[data-help]")) { event.preventDefault(); dialog("/help"); } });
 
-  document.addEventListener("DOMContentLoaded", () => { dress(); follow(); setInterval(age, 10000); });
+  // What was done is said for a while, and not again with every piece of news.
+  const settle = () => {
+    const address = new URL(location.href);
+    if (address.searchParams.has("done")) { address.searchParams.delete("done"); history.replaceState(null, "", address); }
+  };
+  document.addEventListener("DOMContentLoaded", () => {
+    dress();
+    follow();
+    setInterval(age, 10000);
+    setTimeout(settle, 8000);
+  });
 })();
