@@ -63,15 +63,20 @@ def every_page(demo):
         f"/rollouts/{rollouts['legal-v2-three-states']}/replay",
         "/experiments",
         "/experiments/border",
-        "/experiments/border?tab=results&by=user",
-        "/experiments/border?tab=health",
-        "/experiments/border?tab=design",
+        "/experiments/border/results?by=user",
+        "/experiments/border/health",
+        "/experiments/border/design",
         "/experiments/catalogue",
+        "/experiments/catalogue/design",
+        "/experiments/new?domain=digits&rows=2",
         "/explain",
         f"/explain?request={request}",
         "/explain?domain=legal&unit=joe",
+        "/explain?domain=digits&unit=joe&attributes=user%3Djoe",
         "/audit",
+        "/audit?action=rollout.&domain=digits",
         "/audit/12",
+        f"/audit/{demo.plane.governance.head().sequence}",
         "/people",
         "/help",
         "/jump?q=legal",
@@ -212,7 +217,7 @@ def test_everything_is_done_without_javascript(opened, demo):
     assert demo.plane.canary.get("by-form").status.because == "no script needed"
     page.click("nav >> text=Audit")
     expect(page.locator("tbody")).to_contain_text("rollout.abort")
-    expect(page.locator(".head")).to_contain_text("verified")
+    expect(page.locator(".proof")).to_contain_text("verified")
 
 
 def test_who_may_look_only_is_told_so(opened, demo):
@@ -253,7 +258,7 @@ def test_an_experiment_is_decided_from_its_page(opened, demo):
     page = it.go("/experiments/border")
     expect(page.locator(".chart svg").first).to_be_visible()
     page.click(".actions >> text=Decide")
-    page.select_option("#ask-decide [name=arm]", "curved")
+    page.select_option("#ask-decide [name=winner]", "curved")
     page.fill("#ask-decide [name=why]", "it reads better")
     page.click("#ask-decide button:not([type=button])")
     expect(page.locator(".banner")).to_contain_text("curved won")

@@ -9,7 +9,7 @@ from vedette.catalog.backend import OpenAIBackend
 from vedette.catalog.domain import DomainConfig, DomainSpec
 from vedette.catalog.version import VersionSpec
 from vedette.evidence.outcome import Outcome, OutcomeStatus
-from vedette.governance.roles import Role
+from vedette.governance.roles import Permission, Role
 from vedette.web.app import WAYS
 from vedette.web.ask import PUBLIC
 from vedette.web.experiments import TABS
@@ -91,7 +91,8 @@ def pages(plane):
         (f"/rollouts/{rollout}", {"done": PROBE}),
         (f"/rollouts/{rollout}/replay", {"weight0": PROBE}),
         ("/experiments", {"domain": PROBE, "phase": PROBE}),
-        *[("/experiments/probe", {"tab": tab, "mde": PROBE, "by": PROBE}) for tab in TABS],
+        *[(f"/experiments/probe/{tab}".rstrip("/"), {"mde": PROBE, "by": PROBE, "metric": PROBE}) for tab in TABS],
+        ("/experiments/new", {"domain": "victim", "arm0.name": PROBE, "arm0.prompt": PROBE, "targeting": PROBE}),
         ("/explain", {"request": PROBE}),
         ("/explain", {"request": "o-1"}),
         ("/explain", {"domain": "victim", "unit": PROBE, "attributes": f"{PROBE}={PROBE}"}),
@@ -184,7 +185,7 @@ def test_a_key_of_another_session_is_none(site, furnished):
 def test_every_change_takes_the_role_it_names(viewer, furnished):
     """A viewer can send no form that is not public; an operator none that is an admin's."""
     for way in WAYS:
-        if way.method == "POST" and way.needs != PUBLIC:
+        if way.method == "POST" and way.needs not in {PUBLIC, Permission.READ}:
             path = way.path.replace("{ref}", "support").replace("{domain}", "support").replace("{verb}", "abort")
             answer = send(viewer, path.replace("{name}", "ann"))
             assert answer.status_code == 403, path

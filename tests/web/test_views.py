@@ -1,16 +1,13 @@
 """Every view over a plane that was made for it: what it shows, what it lets one do, what it refuses and why."""
 
-import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
 from tests.web.site import form_key, send, sign_in
 
 from vedette.catalog.domain import DomainConfig, DomainSpec
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.rollouts.machine import Phase
-from vedette.store.tables import domain_audit_logs
 
 
 def begin(plane, **schedule):
@@ -199,64 +196,6 @@ def test_a_rollout_is_taken_away_as_json_and_csv(viewer, furnished):
         assert viewer.get(f"/rollouts/{rollout.id}/{sheet}.csv").headers["content-type"].startswith("text/csv")
     assert "support-v2" in viewer.get("/rollouts.csv").text
     assert "support-v2" in viewer.get("/rollouts?active=1&domain=support").text
-
-
-def test_an_experiment_lives_from_its_page(operator, furnished):
-    """Start, ramp up, take an arm out, decide and archive, each in the record under the person's name."""
-    furnished.experiments.create_test("support", ["v1", "v2"], name="tone", metrics=["errors"], actor="ann")
-    page = "/experiments/tone"
-    assert "It is a draft" in operator.get(page).text
-    assert send(operator, f"{page}/do/start", page=page, coverage="20").status_code == 303
-    assert send(operator, f"{page}/do/ramp", page=page, coverage="10").status_code == 409
-    assert send(operator, f"{page}/do/ramp", page=page, coverage="40%").status_code == 303
-    for tab in ("overview", "results", "health", "design"):
-        assert operator.get(f"{page}?tab={tab}").status_code == 200
-    assert send(operator, f"{page}/do/decide", page=page, arm="v2", why="nicer").status_code == 303
-    decided = operator.get(page).text
-    assert "v2 won" in decided
-    assert "nicer" in decided
-    assert send(operator, f"{page}/do/explode", page=page).status_code == 404
-    assert send(operator, f"{page}/do/archive", page=page).status_code == 303
-    assert furnished.experiments.get("tone").status.conclusion.by == "oda"
-    assert "tone" in operator.get("/experiments?phase=archived").text
-    assert operator.get("/experiments.csv").status_code == 200
-
-
-def test_a_unit_and_a_request_are_explained(viewer, furnished):
-    """By a unit one learns the bucket and the version; by a request's id what was recorded of it and why."""
-    said = viewer.get("/explain?domain=support&unit=joe").text
-    assert "No rollout is under way, so stable is v1 for everyone." in said
-    served(furnished, count=3)
-    page = viewer.get("/explain?request=o-v1-1").text
-    assert "Under plan 2 no rollout was under way: everyone saw v1." in page
-    assert viewer.get("/explain?request=none").status_code == 404
-
-
-def test_the_record_is_filtered_verified_and_exported(viewer, furnished):
-    """Filters narrow it, a badge says that it is whole, an entry shows its change, and all of it can be exported."""
-    furnished.domains.archive("support", actor="ben")
-    assert "verified: whole" in viewer.get("/audit").text
-    only = viewer.get("/audit?actor=ben").text
-    assert "domain.archive" in only
-    assert "domain.create" not in only
-    entry = furnished.governance.entries(actor="ben").items[0]
-    assert "<del>&#34;active&#34;</del>" in viewer.get(f"/audit/{entry.sequence}").text
-    assert "is no time" in viewer.get("/audit?since=yesterday").text
-    assert viewer.get("/audit/999999").status_code == 404
-    lines = viewer.get("/audit.jsonl").text.splitlines()
-    assert json.loads(lines[-1])["sequence"] == furnished.governance.head().sequence
-
-
-def test_a_record_that_was_changed_is_called_broken(viewer, furnished):
-    """An entry edited behind the log's back turns the badge."""
-    with furnished.store.transaction() as connection:
-        for (trigger,) in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
-            connection.exec_driver_sql(f'DROP TRIGGER "{trigger}"')
-        row = domain_audit_logs.c.sequence == 5
-        connection.execute(update(domain_audit_logs).where(row).values(actor="nobody-else"))
-    page = viewer.get("/audit").text
-    assert "The record is not as it was written" in page
-    assert "entry 5 is not what its hash says" in page
 
 
 def test_admins_invite_change_and_remove_people(admin, plane):

@@ -16,7 +16,7 @@ from xxhash import xxh3_64_intdigest
 
 from vedette.evidence.outcome import Exposure
 from vedette.kernel.hashing import seed_of
-from vedette.routing.layers import PLACES, RunningExperiment, Stretch, hash_of
+from vedette.routing.layers import PLACES, Layer, RunningExperiment, Stretch, hash_of, place_of
 from vedette.routing.override import Override
 from vedette.routing.plan import TrafficPlan
 
@@ -75,7 +75,7 @@ class CompiledExperiments:
                 compiled = _Experiment(running)
                 places += [(part.begin, part.end, compiled) for part in _first(running.stretches, running.exposed)]
                 wanted |= dict.fromkeys((*(rule.attribute for rule in running.targeting), *running.dimensions))
-            self._layers.append(_spread(f"layer/{plan.domain}/{layer.salt}", places))
+            self._layers.append(_spread(_layer_salt(plan.domain, layer), places))
         self.attributes = tuple(wanted)
         self.versions = plan.versions_on_trial()
 
@@ -144,6 +144,24 @@ class _Together:
         self.with_each: dict[_Arm, _Together] = {}
 
 
+def place_in_layer(domain: str, layer: Layer, unit: str) -> int:
+    """Give the place of a unit in a layer, of a million: whose stretch it is in has it."""
+    return place_of(seed_of(_layer_salt(domain, layer)), unit.encode())
+
+
+def place_among_arms(running: RunningExperiment, unit: str) -> int:
+    """Give the place of a unit in an experiment's space of arms, of a million: whose slice it is in is its arm."""
+    return place_of(seed_of(_arms_salt(running)), unit.encode())
+
+
+def _layer_salt(domain: str, layer: Layer) -> str:
+    return f"layer/{domain}/{layer.salt}"
+
+
+def _arms_salt(running: RunningExperiment) -> str:
+    return f"arms/{running.salt}"
+
+
 _Spread: TypeAlias = tuple[list[int], list[T | None], int]
 """A million places, some of which hold something, and a hash that gives each unit one of them: ends, held, seed.
 
@@ -186,7 +204,7 @@ class _Experiment:
             (rule.attribute, frozenset(rule.values) if rule.test == "is" else None, rule) for rule in running.targeting
         )
         self.arms = _spread(
-            f"arms/{running.salt}", [(piece.begin, piece.end, arms[piece.arm]) for piece in running.slices]
+            _arms_salt(running), [(piece.begin, piece.end, arms[piece.arm]) for piece in running.slices]
         )
 
 

@@ -113,7 +113,7 @@ def local(to: str) -> str:
 
 def as_csv(name: str, table: Table) -> Response:
     """Answer by a table as CSV; what a spreadsheet would take for a formula is kept text by an apostrophe."""
-    guarded = Table(table.columns, tuple(tuple(map(_no_formula, row)) for row in table.rows), title=table.title)
+    guarded = Table(table.columns, tuple(tuple(map(no_formula, row)) for row in table.rows), title=table.title)
     headers = {"Content-Disposition": f'attachment; filename="{quote(name)}.csv"'}
     return Response("\ufeff" + guarded.to_csv(), media_type="text/csv", headers=headers)
 
@@ -123,7 +123,8 @@ def as_json(value: object) -> Response:
     return Response(json.dumps(dump(value), indent=2, ensure_ascii=False), media_type="application/json")
 
 
-def _no_formula(cell: object) -> object:
+def no_formula(cell: object) -> object:
+    """Keep text that a spreadsheet would take for a formula text, by an apostrophe."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 

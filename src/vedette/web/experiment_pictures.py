@@ -1,146 +1,152 @@
-"""An experiment as its pages draw it: effects, ranks, looks, splits, and the weights a bandit gave."""
+"""An experiment as its pages draw it: effects, ranks, what each look told, the split over time, who has what."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
 
 from vedette.charts.chart import Chart
+from vedette.charts.power import PowerCurve, power_plot
+from vedette.charts.sequence import SequencePoint, Track, sequence_plot
 from vedette.charts.timeline import Share, share_timeline
 from vedette.experiments import pictures
-from vedette.experiments.report import ExperimentReport
-from vedette.kernel.errors import InvalidInput
-from vedette.kernel.records import record
-from vedette.kernel.tables import UNKNOWN, say_number, say_percent
+from vedette.experiments.planning import ExperimentPlan
+from vedette.experiments.report import ArmStanding, ExperimentReport
+from vedette.experiments.spec import ExperimentSpec
+from vedette.kernel.records import evolve, record
 from vedette.routing.layers import PLACES
 from vedette.store.experiments import ExperimentLook, StoredExperiment
 
-POINTS = 200
-_ROUNDED = 1e-9
+_UNITS = ((172_800.0, 86_400.0, "days"), (7_200.0, 3_600.0, "hours"), (180.0, 60.0, "minutes"))
+_WIDE, _NARROW = 860.0, 460.0
+_MOST_TRACKS = 6
+"""Comparisons one picture of looks can hold and still be read."""
 
 
 @record
-class ArmRow:
-    """One arm as the overview shows it, best first."""
+class Held:
+    """Places of a layer that an experiment holds, in millionths: from ``begin``, ``exposed`` of ``places``."""
 
     name: str
-    units: str
-    share: str
-    mean: str
-    ranks: str
-    may_be_best: str
-    p_best: str
-    loss: str
-    won: bool
+    begin: int
+    places: int
+    exposed: int
+    own: bool
 
 
-@record
-class Split:
-    """What one arm was promised of the traffic in the split in force, and what it really got so far."""
-
-    arm: str
-    intended: float
-    realised: float | None
-    units: float | None
-    gone: str
-
-
-def forest(report: ExperimentReport, alpha: float) -> Chart | None:
-    """Draw every comparison with its interval; None where there is none."""
-    return _drawn(lambda: pictures.forest(report, alpha=alpha, width=760)) if report.comparisons else None
+def forest(report: ExperimentReport, spec: ExperimentSpec, *, guardrails: bool) -> Chart | None:
+    """Draw the effects on the metrics that decide or are shown, or those on the guardrails; None without any."""
+    wanted = {use.metric for use in spec.metrics if (use.role == "guardrail") is guardrails}
+    if not any(row.metric in wanted for row in report.comparisons):
+        return None
+    title = "Every effect on the guardrails" if guardrails else "Every effect on what decides and what is shown"
+    return pictures.forest(report, metrics=wanted, alpha=spec.alpha, title=title, bare=True, width=_WIDE)
 
 
 def ranks(report: ExperimentReport) -> Chart | None:
-    """Draw where each arm may stand; None where none can be ranked."""
+    """Draw where each arm may stand; None while no arm can be judged."""
     known = any(it.rank_low is not None for it in report.standings)
-    return _drawn(lambda: pictures.ranks(report, width=430)) if known else None
+    return pictures.ranks(report, bare=True, width=_NARROW + 60) if known else None
 
 
-def thinned(newest_first: Sequence[ExperimentLook]) -> tuple[ExperimentLook, ...]:
-    """Put looks in order, evenly thinned to what a picture can show; the last is there."""
-    looks = newest_first[::-1]
-    stride = max(1, -(-len(looks) // POINTS))
-    kept = [*looks[::stride]]
-    if looks and kept[-1] is not looks[-1]:
-        kept.append(looks[-1])
-    return tuple(kept)
-
-
-def sequence(looks: Sequence[ExperimentLook]) -> Chart | None:
-    """Draw the primary metric's comparisons look by look; None before there are two looks at which it grew."""
-    grown: list[ExperimentReport] = []
-    for look in looks:
-        if not look.report.comparisons:
-            continue
-        if not grown or look.report.units > grown[-1].units + _ROUNDED:
-            grown.append(look.report)
-    return _drawn(lambda: pictures.sequence(grown, width=430)) if len(grown) > 1 else None
-
-
-def _drawn(draw: Callable[[], Chart]) -> Chart | None:
-    """Draw; numbers no picture can hold leave the table beside it to speak."""
-    try:
-        return draw()
-    except InvalidInput:
+def look_by_look(looks: Sequence[ExperimentLook], metric: str) -> Chart | None:
+    """Draw what the looks knew of one metric; None before two of them knew anything."""
+    reports = [it.report for it in looks]
+    rows = [row for it in reports for row in it.comparisons if row.metric == metric]
+    pairs = list(dict.fromkeys((row.treatment, row.reference) for row in rows))[:_MOST_TRACKS]
+    relative = any(row.relative_effect is not None for row in rows)
+    if not any(row.effect is not None for row in rows):
         return None
+    shown: dict[float, ExperimentReport] = {}
+    for it in reports:
+        kept = tuple(row for row in it.comparisons if (row.treatment, row.reference) in pairs)
+        shown[it.units] = evolve(it, comparisons=kept)  # of looks at the same units the last one stands
+    if len(shown) < 2:
+        return None
+    return pictures.sequence(list(shown.values()), metric=metric, relative=relative, bare=True, width=_WIDE)
 
 
-def standings(report: ExperimentReport) -> list[ArmRow]:
-    """Lay the arms out, the best first."""
-    means = {row.variant: row.mean for row in report.estimates if row.metric == report.primary}
-    order = sorted(report.standings, key=lambda it: (it.rank is None, it.rank or 0))
-    return [
-        ArmRow(
-            name=it.variant,
-            units=say_number(it.units, 6),
-            share=say_percent(it.share, signed=False),
-            mean=say_number(means.get(it.variant)),
-            ranks=UNKNOWN if it.rank_low is None else f"{it.rank_low} to {it.rank_high}",
-            may_be_best={True: "yes", False: "no", None: UNKNOWN}[it.may_be_best],
-            p_best=UNKNOWN if it.p_best is None else say_percent(round(it.p_best, 3), signed=False),
-            loss=say_number(it.expected_loss),
-            won=it.variant == report.verdict.winner,
-        )
-        for it in order
+def shares_seen(looks: Sequence[ExperimentLook], spec: ExperimentSpec) -> Chart | None:
+    """Draw each arm's share of the units, look by look; None before there are two looks."""
+    seen = {it.units: it.report.standings for it in looks if it.units > 0}
+    if len(seen) < 2 or spec.offline:
+        return None
+    total = sum(variant.weight for variant in spec.variants)
+    even = {variant.weight for variant in spec.variants}
+    tracks = [
+        Track(label=variant.name, points=tuple(_share(at, rows, variant.name) for at, rows in seen.items()))
+        for variant in spec.variants[:_MOST_TRACKS]
     ]
+    return sequence_plot(
+        tracks,
+        title="Share of the units each arm had, look by look",
+        axis="units seen",
+        effect="share of units",
+        reference=spec.variants[0].weight / total if len(even) == 1 else None,
+        percent=True,
+        bare=True,
+        width=_WIDE,
+        height=260,
+    )
 
 
-def splits(it: StoredExperiment, report: ExperimentReport | None) -> list[Split]:
-    """Set what each arm was promised beside what it got."""
-    total = sum(variant.weight for variant in it.spec.variants)
-    shares = it.status.epochs[-1].shares if it.status.epochs else {}
-    seen = {one.variant: one for one in report.standings} if report else {}
-    gone = {one.arm: one.because for one in it.status.stopped_arms}
-    return [
-        Split(
-            arm=variant.name,
-            intended=100 * (shares.get(variant.name, 0) / PLACES if shares else variant.weight / total),
-            realised=100 * seen[variant.name].share if variant.name in seen else None,
-            units=seen[variant.name].units if variant.name in seen else None,
-            gone=gone.get(variant.name, ""),
-        )
-        for variant in it.spec.variants
-    ]
+def _share(at: float, rows: Sequence[ArmStanding], arm: str) -> SequencePoint:
+    """Give the share of an arm at a look; a count has no interval, which is drawn as one without width."""
+    share = next((row.share for row in rows if row.variant == arm), None)
+    return SequencePoint(at=at, estimate=share, low=share, high=share)
 
 
-def weights(it: StoredExperiment, now: datetime) -> Chart | None:
-    """Draw the split between arms over time; None unless it was ever changed."""
+def split(it: StoredExperiment, now: datetime) -> Chart | None:
+    """Draw the split between arms over time; None where it never moved."""
     epochs = it.status.epochs
-    if len(epochs) < 2 or it.status.started_at is None:
+    if len(epochs) < 2:
         return None
-    end = it.status.ended_at or now
-    moments = [*(epoch.since for epoch in epochs), end]
-    hours = [(at - epochs[0].since).total_seconds() / 3600 for at in moments]
-    if any(later <= earlier for earlier, later in pairwise(hours)):
+    began, end = epochs[0].since, it.status.ended_at or max(now, epochs[-1].since)
+    seconds = [(epoch.since - began).total_seconds() for epoch in epochs]
+    last = max((end - began).total_seconds(), seconds[-1])
+    size, name = next(((size, name) for least, size, name in _UNITS if last >= least), (1.0, "seconds"))
+    times: list[float] = []
+    columns: list[Mapping[str, int]] = []
+    for at, shares in [*zip(seconds, (epoch.shares for epoch in epochs), strict=True), (last, epochs[-1].shares)]:
+        if times and at / size <= times[-1]:
+            columns[-1] = shares
+            continue
+        times.append(at / size)
+        columns.append(shares)
+    if len(times) < 2:
         return None
-    shares = [
-        Share(
-            label=variant.name,
-            values=tuple(epoch.shares.get(variant.name, 0) / PLACES for epoch in (*epochs, epochs[-1])),
-        )
+    shown = [
+        Share(label=variant.name, values=tuple(column.get(variant.name, 0) / PLACES for column in columns))
         for variant in it.spec.variants
     ]
-    return _drawn(
-        lambda: share_timeline(
-            hours, shares, title="Split between the arms over time", axis="hours since it began", width=620
-        )
+    return share_timeline(
+        times, shown, title="Split between the arms over time", axis=f"{name} since it began", bare=True, width=_WIDE
+    )
+
+
+def layer(it: StoredExperiment, neighbours: Sequence[StoredExperiment]) -> list[Held]:
+    """Lay out who holds which places of the layer, in their order."""
+    found = []
+    for other in neighbours:
+        left = other.status.exposed
+        for part in other.status.stretches:
+            places = part.end - part.begin
+            used = min(left, places)
+            left -= used
+            own = other.id == it.id
+            found.append(Held(name=other.name, begin=part.begin, places=places, exposed=used, own=own))
+    return sorted(found, key=lambda held: held.begin)
+
+
+def power(plan: ExperimentPlan) -> Chart | None:
+    """Draw the power of a plan as units come in."""
+    points = tuple((n, min(max(chance, 0.0), 1.0)) for n, chance in plan.power_curve)
+    if len(points) < 2:
+        return None
+    return power_plot(
+        [PowerCurve(label=plan.design, points=points)],
+        title=f"Power of the {plan.design} design to find the effect on {plan.metric}",
+        axis="units in all arms",
+        target=plan.power,
+        planned=(float(plan.n_total), plan.power),
+        bare=True,
+        width=_NARROW + 160,
     )

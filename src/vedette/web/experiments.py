@@ -1,251 +1,252 @@
-"""Experiments: the list, and one in four parts: overview, results, health, design."""
+"""Experiments: the list, and one of them on four pages (overview, results, health, design)."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
 
+from markupsafe import Markup
 from starlette.responses import Response
 
-from vedette.api.problems import kind_of
-from vedette.control.experiment_insight import ExperimentExplanation
+from vedette.charts.sparkline import sparkline
+from vedette.control.experiment_story import ExperimentStory, newest_looks, story
 from vedette.experiments.cuts import Breakdown
 from vedette.experiments.machine import Phase
+from vedette.experiments.planning import ExperimentPlan
 from vedette.experiments.report import ExperimentReport
-from vedette.experiments.verdict import STATUSES
+from vedette.experiments.spec import ExperimentSpec
 from vedette.governance.roles import Permission
 from vedette.kernel.errors import NotFound, VedetteError
-from vedette.kernel.tables import Table
-from vedette.stats.cautions import CAUTIONS
-from vedette.store.experiments import ExperimentLook, StoredExperiment
-from vedette.web import experiment_pictures as pictures
-from vedette.web.ask import Ask, Way, as_csv, as_json
-from vedette.web.experiment_plans import design_of
+from vedette.kernel.tables import say_number
+from vedette.routing.layers import PLACES
+from vedette.web import experiment_facts as facts
+from vedette.web import experiment_pictures as drawn
+from vedette.web.ask import Ask, Way, number
+from vedette.web.experiment_sheets import wanted
 from vedette.web.experiment_verbs import DONE, buttons
+from vedette.web.markup import drawn as markup
 
-TABS: Mapping[str, str] = {"overview": "Overview", "results": "Results", "health": "Health", "design": "Design"}
 SHOWN = 25
-TONES: Mapping[str, tuple[str, str, str]] = {
-    "winner": ("good", "ok", "winner"),
-    "tied": ("good", "ok", "tied"),
-    "continue": ("moving", "run", "going on"),
-    "stop_futility": ("look", "hold", "hardly worth going on"),
-    "guardrail_breach": ("bad", "stop", "guardrail broken"),
-    "invalid_srm": ("bad", "warn", "broken split"),
-    "insufficient": ("idle", "wait", "too little yet"),
-}
+TABS = {"": "Overview", "results": "Results", "health": "Health", "design": "Design"}
+USUAL_EFFECTS = ("5", "2", "1", "0.5", "0.2", "0.1")
+"""Percent, the first that can be: what is at 99 % cannot grow by five."""
+AT_ONCE = 20_000
+"""Requests up to which breakdowns and interactions are counted without being asked for."""
+_HOURS = 72
 
 
 def list_(ask: Ask) -> Response:
     """List experiments, the newest first."""
-    said, domain = ask.query("phase"), ask.query("domain")[:63]
-    phase = Phase(said) if said in set(Phase) else None
+    domain, phase = wanted(ask)
     page = ask.plane.experiments.page(domain=domain or None, phase=phase, after=ask.query("after") or None, limit=SHOWN)
-    verdicts = {it.id: _last(ask, it) for it in page.items}
+    looks = newest_looks(ask.plane, page.items)
+    said = {"domain": domain, "phase": phase.value if phase else ""}
+
+    def link(**changed: str) -> str:
+        kept = {name: value for name, value in (said | changed).items() if value}
+        return f"/experiments?{urlencode(kept)}" if kept else "/experiments"
+
     return ask.page(
-        "experiments.html", page=page, phase=phase, domain=domain, phases=list(Phase), verdicts=verdicts, tones=TONES
+        "experiments.html",
+        page=page,
+        rows=[{"it": it, "look": looks.get(it.id), "covers": 100 * it.status.exposed / PLACES} for it in page.items],
+        badges=facts.BADGES,
+        domain=domain,
+        phase=said["phase"],
+        phases=[("", "All"), *((it.value, it.value.capitalize()) for it in Phase)],
+        link=link,
     )
 
 
-def _last(ask: Ask, it: StoredExperiment) -> ExperimentLook | None:
-    found = ask.plane.experiments.looks(it.id, limit=1, newest_first=True).items
-    return found[0] if found else None
-
-
 def show(ask: Ask) -> Response:
-    """Show one experiment, one of its parts."""
+    """Show one experiment."""
     return render(ask)
 
 
-def render(ask: Ask, *, error: VedetteError | None = None) -> Response:
-    """Show one experiment, with what kept the last action from happening, if anything did."""
-    it = ask.plane.experiments.get(ask.path["ref"])
-    tab = ask.query("tab") if ask.query("tab") in TABS else "overview"
-    explained, trouble = _explained(ask, it)
-    report = explained.report if explained else None
-    shared = {
-        "it": it,
-        "tab": tab,
-        "tabs": TABS,
-        "error": error,
-        "done": DONE.get(ask.query("done"), ""),
-        "explained": explained,
+def render(ask: Ask, *, error: VedetteError | None = None, status: int = 200) -> Response:
+    """Show one page of an experiment, with what kept the last action from happening, if anything did."""
+    tab = ask.path.get("tab", "")
+    if tab not in TABS:
+        raise NotFound(f"an experiment has no page {tab!r}")
+    told = story(ask.plane, ask.path["ref"])
+    report = told.explanation.report if told.explanation else None
+    it = told.experiment
+    return ask.page(
+        f"experiment_{tab or 'overview'}.html",
+        status=status,
+        told=told,
+        it=it,
+        spec=it.spec,
+        report=report,
+        error=error,
+        done=DONE.get(ask.query("done"), ""),
+        banner=facts.banner(told),
+        covers=100 * it.status.exposed / PLACES,
+        buttons=buttons(told, may=ask.may(Permission.OPERATE)),
+        tab=tab,
+        tabs=TABS,
+        **_PARTS[tab](ask, told, report),
+    )
+
+
+def _overview(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -> dict[str, Any]:
+    it = told.experiment
+    return {
+        "arms": facts.arms(told, report),
+        "forest": drawn.forest(report, it.spec, guardrails=False) if report else None,
+        "guards": facts.guardrails(report, it.spec) if report else [],
+        "sequence": drawn.look_by_look(told.looks, report.primary) if report else None,
+        "split": drawn.split(it, ask.plane.instruments.now()),
+        "meaning": facts.meaning(report) if report else "",
+        "allocation": facts.said_allocation(it.spec),
+        "monitoring": facts.said_monitoring(it.spec.monitoring),
+    }
+
+
+def _results(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -> dict[str, Any]:
+    it = told.experiment
+    small = report is not None and report.units <= AT_ONCE
+    by = ask.query("by")[:100]
+    dimension = by or (it.spec.dimensions[0] if it.spec.dimensions and small else "")
+    cut, trouble = _tried(lambda: ask.plane.experiments.breakdown(it.id, dimension)) if dimension else (None, "")
+    asked = small or ask.query("interactions") == "1"
+    crossed = None
+    if asked and not it.spec.offline and it.status.started_at is not None:
+        crossed, _ = _tried(lambda: ask.plane.experiments.interactions(it.id))
+    metric = ask.query("metric") or (report.primary if report else "")
+    return {
+        "forest": drawn.forest(report, it.spec, guardrails=False) if report else None,
+        "guard_forest": drawn.forest(report, it.spec, guardrails=True) if report else None,
+        "guards": facts.guardrails(report, it.spec) if report else [],
+        "ranks": drawn.ranks(report) if report else None,
+        "metric": metric,
+        "sequence": drawn.look_by_look(told.looks, metric) if report else None,
+        "dimension": dimension,
+        "cut": cut,
+        "cut_rows": _cut_rows(cut, report),
         "trouble": trouble,
-        "report": report,
-        "banner": banner(it, report),
-        "buttons": buttons(it, report, may=ask.may(Permission.OPERATE)),
+        "crossed": crossed,
+        "asked": asked,
+        "live": small or not (by or asked),  # a long count is not done again with every look
         "roles": {use.metric: use.role for use in it.spec.metrics},
+        "guarded": {use.metric for use in it.spec.metrics if use.role == "guardrail"},
+        "methods": {row.metric: row.method for row in report.comparisons} if report else {},
     }
-    parts: Mapping[str, Callable[[Ask, StoredExperiment, ExperimentReport | None], dict[str, object]]] = {
-        "overview": _overview,
-        "results": _results,
-        "health": _health,
-        "design": design_of,
-    }
-    status = kind_of(error).status if error else 200
-    return ask.page(f"experiment_{tab}.html", status=status, **shared, **parts[tab](ask, it, report))
 
 
-def _explained(ask: Ask, it: StoredExperiment) -> tuple[ExperimentExplanation | None, str]:
+def _cut_rows(cut: Breakdown | None, report: ExperimentReport | None) -> list[list[tuple[str, float, Any]]]:
+    """Lay a breakdown out in two lists: the metric that decides, and all others."""
+    if cut is None or report is None:
+        return [[], []]
+    return [
+        [
+            (value.value or "(not said)", value.units, row)
+            for value in cut.values
+            for row in (value.comparisons or (None,))
+            if (row is None and decides) or (row is not None and (row.metric == report.primary) is decides)
+        ]
+        for decides in (True, False)
+    ]
+
+
+def _health(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -> dict[str, Any]:
+    it = told.experiment
+    rows: list[facts.SplitRow] = []
+    sparks: list[tuple[str, Markup, float | None]] = []
+    seen: list[facts.ObservedRow] = []
+    if it.status.started_at is not None and not it.spec.offline and not told.trouble:
+        evidence = ask.plane.lake.experiment(it.domain, it.id)
+        rows = facts.splits(it, evidence)
+        config = ask.plane.domains.get(it.domain).config
+        seen = facts.observed([config.metric(use.metric) for use in it.spec.metrics], it, evidence)
+        sparks = _hourly(ask, told)
+    return {
+        "split": facts.split_state(report),
+        "rows": rows,
+        "sparks": sparks,
+        "shares": drawn.shares_seen(told.looks, it.spec),
+        "cautions": facts.cautions(report) if report else [],
+        "observed": seen,
+        "least": it.spec.min_units,
+        "badges": facts.BADGES,
+    }
+
+
+def _hourly(ask: Ask, told: ExperimentStory) -> list[tuple[str, Markup, float | None]]:
+    """Draw the requests of each arm, hour by hour, of the last three days."""
+    it = told.experiment
+    hours: dict[int, dict[str, int]] = {}
+    for hour in ask.plane.lake.experiment_hours(it.domain, it.id):
+        seen = hours.setdefault(hour.hour, {})
+        for arm, sums in hour.arms.items():
+            seen[arm] = seen.get(arm, 0) + sums.requests
+    if len(hours) < 2:
+        return []
+    last = max(hours)
+    span = range(max(min(hours), last - _HOURS + 1), last + 1)
+    found: list[tuple[str, Markup, float | None]] = []
+    for variant in it.spec.variants:
+        values: list[float | None] = [float(hours.get(hour, {}).get(variant.name, 0)) for hour in span]
+        said = f"{variant.name}, requests an hour over {len(values)} hours; {say_number(values[-1])} in the last"
+        found.append((variant.name, markup(sparkline(values, label=said)), values[-1]))
+    return found
+
+
+def _design(ask: Ask, told: ExperimentStory, report: ExperimentReport | None) -> dict[str, Any]:
+    it = told.experiment
+    said = {name: ask.query(name)[:20] for name in ("mde", "power", "baseline", "sd", "units")}
+    plan, trouble = None, ""
+    for effect in (said["mde"],) if said["mde"] else USUAL_EFFECTS:
+        try:
+            plan = _planned(ask, it.spec, said | {"mde": effect}, facts.baseline(it.spec, report))
+        except VedetteError as error:
+            trouble = str(error)
+            continue
+        said["mde"] = effect
+        break
+    return {
+        "arms": facts.arms(told, report),
+        "plan": plan,
+        "power": drawn.power(plan) if plan else None,
+        "trouble": trouble,
+        "said": said,
+        "layer": drawn.layer(it, told.neighbours),
+        "planned": facts.planned_looks(it),
+        "command": facts.plan_command(it.spec, said["mde"] or "5"),
+        "monitoring": facts.said_monitoring(it.spec.monitoring),
+        "allocation": facts.said_allocation(it.spec),
+    }
+
+
+def _planned(ask: Ask, spec: ExperimentSpec, said: Mapping[str, str], seen: float | None) -> ExperimentPlan:
+    """Plan what the fields say; what they leave out is what was seen, or the domain's last day."""
+    given = {name: number(value, name) for name, value in said.items() if value}
+    return ask.plane.experiments.plan(
+        spec,
+        mde=given["mde"] / 100,
+        power=given.get("power", 80.0) / 100,
+        baseline=given.get("baseline", seen),
+        sd=given.get("sd"),
+        units_per_day=given.get("units"),
+    )
+
+
+def _tried(read: Callable[[], Any]) -> tuple[Any, str]:
+    """Read something a page can do without; what cannot be read is said in words."""
     try:
-        return ask.plane.experiments.explain(it.id), ""
+        return read(), ""
     except VedetteError as error:
         return None, str(error)
 
 
-def banner(it: StoredExperiment, report: ExperimentReport | None) -> dict[str, str]:
-    """Say in one sentence what is known, or what is missing for it."""
-    if it.status.conclusion is not None:
-        end = it.status.conclusion
-        head = f"{end.winner} won" if end.winner else "Nobody won"
-        return {"tone": "good", "sign": "ok", "head": head, "said": f"decided by {end.by}: {end.because}"}
-    if report is None:
-        said = {
-            Phase.DRAFT: "It is a draft: start it to expose units to it.",
-            Phase.ARCHIVED: "It was put away.",
-        }.get(it.status.phase, "Nothing was seen of it yet.")
-        return {"tone": "moving", "sign": "wait", "head": it.status.phase.capitalize(), "said": said}
-    tone, sign, word = TONES[report.verdict.status]
-    return {"tone": tone, "sign": sign, "head": word.capitalize(), "said": report.verdict.sentence}
-
-
-def _overview(ask: Ask, it: StoredExperiment, report: ExperimentReport | None) -> dict[str, object]:
-    return {
-        "forest": pictures.forest(report, it.spec.alpha) if report else None,
-        "standings": pictures.standings(report) if report else [],
-        "decisions": ask.plane.experiments.decisions(it.id, limit=50, newest_first=True).items,
-        "weights": pictures.weights(it, ask.plane.instruments.now()),
-    }
-
-
-def _results(ask: Ask, it: StoredExperiment, report: ExperimentReport | None) -> dict[str, object]:
-    looks = pictures.thinned(ask.plane.experiments.looks(it.id, limit=1000, newest_first=True).items)
-    dimension = ask.query("by") if ask.query("by") in it.spec.dimensions else ""
-    breakdown: Breakdown | None = None
-    trouble = ""
-    if dimension:
-        try:
-            breakdown = ask.plane.experiments.breakdown(it.id, dimension)
-        except VedetteError as failed:
-            trouble = str(failed)
-    rows = report.comparisons if report else ()
-    cautions = sorted({code for row in rows for code in row.warnings})
-    guarded = {use.metric for use in it.spec.metrics if use.role == "guardrail"}
-    return {
-        "forest": pictures.forest(report, it.spec.alpha) if report else None,
-        "ranks": pictures.ranks(report) if report else None,
-        "sequence": pictures.sequence(looks),
-        "compared": [row for row in rows if row.metric not in guarded],
-        "guarded": [row for row in rows if row.metric in guarded],
-        "cautions": [(code, CAUTIONS[code]) for code in cautions],
-        "dimension": dimension,
-        "breakdown": breakdown,
-        "cut_trouble": trouble,
-    }
-
-
-def _health(ask: Ask, it: StoredExperiment, report: ExperimentReport | None) -> dict[str, object]:
-    interactions: tuple[object, ...] = ()
-    trouble = ""
-    if it.status.started_at is not None and not it.spec.offline:
-        try:
-            interactions = ask.plane.experiments.interactions(it.id)
-        except VedetteError as failed:
-            trouble = str(failed)
-    return {
-        "splits": pictures.splits(it, report),
-        "interactions": interactions,
-        "interaction_trouble": trouble,
-        "meaning": STATUSES[report.verdict.status] if report else "",
-        "looks": ask.plane.experiments.looks(it.id, limit=20, newest_first=True).items,
-        "tones": TONES,
-    }
-
-
-def document(ask: Ask) -> Response:
-    """Give the experiment as the API does."""
-    return as_json(ask.plane.experiments.get(ask.path["ref"]))
-
-
-def sheet(ask: Ask) -> Response:
-    """Give one of the experiment's tables as CSV."""
-    made = _SHEETS.get(ask.path["sheet"])
-    if made is None:
-        raise NotFound(f"there is no table {ask.path['sheet']!r} of an experiment")
-    it = ask.plane.experiments.get(ask.path["ref"])
-    return as_csv(f"{it.name}-{ask.path['sheet']}", made(ask, it))
-
-
-def _comparisons(ask: Ask, it: StoredExperiment) -> Table:
-    found = ask.plane.experiments.results(it.id).comparisons
-    names = (
-        "metric", "treatment", "reference", "effect", "low", "high", "relative_effect", "relative_low",
-        "relative_high", "p_value", "p_adjusted", "kind", "method",
-    )  # fmt: skip
-    return Table(names, tuple(tuple(getattr(row, name) for name in names) for row in found))
-
-
-def _arms(ask: Ask, it: StoredExperiment) -> Table:
-    return ask.plane.experiments.results(it.id).table()
-
-
-def _looks(ask: Ask, it: StoredExperiment) -> Table:
-    found = ask.plane.experiments.looks(it.id, limit=1000).items
-    rows = tuple(
-        (look.at, look.units, look.verdict, row.metric, row.treatment, row.reference, row.effect, row.low, row.high,
-         row.relative_effect, row.relative_low, row.relative_high, row.p_adjusted)
-        for look in found
-        for row in look.report.comparisons
-    )  # fmt: skip
-    columns = (
-        "at", "units", "verdict", "metric", "treatment", "reference", "effect", "low", "high", "relative effect",
-        "relative low", "relative high", "p adjusted",
-    )  # fmt: skip
-    return Table(columns, rows)
-
-
-def _decisions(ask: Ask, it: StoredExperiment) -> Table:
-    found = ask.plane.experiments.decisions(it.id, limit=1000).items
-    rows = tuple((one.at, one.epoch, one.phase, one.actor, one.decision.action, one.decision.sentence) for one in found)
-    return Table(("at", "epoch", "phase", "actor", "action", "reasons"), rows)
-
-
-def _breakdown(ask: Ask, it: StoredExperiment) -> Table:
-    return ask.plane.experiments.breakdown(it.id, ask.query("by")).table()
-
-
-_SHEETS: Mapping[str, Callable[[Ask, StoredExperiment], Table]] = {
-    "comparisons": _comparisons,
-    "arms": _arms,
-    "looks": _looks,
-    "decisions": _decisions,
-    "breakdown": _breakdown,
+_PARTS: Mapping[str, Callable[[Ask, ExperimentStory, ExperimentReport | None], dict[str, Any]]] = {
+    "": _overview,
+    "results": _results,
+    "health": _health,
+    "design": _design,
 }
 
-
-def list_sheet(ask: Ask) -> Response:
-    """Give the newest thousand experiments as CSV."""
-    found = ask.plane.experiments.page(domain=ask.query("domain")[:63] or None, limit=1000).items
-    rows = tuple(
-        (
-            it.name,
-            it.domain,
-            it.status.phase,
-            ", ".join(variant.name for variant in it.spec.variants),
-            it.status.conclusion.winner if it.status.conclusion else None,
-            it.created_at,
-            it.created_by,
-            it.status.started_at,
-            it.status.ended_at,
-        )
-        for it in found
-    )
-    columns = ("experiment", "domain", "phase", "arms", "winner", "created", "by", "started", "ended")
-    return as_csv("experiments", Table(columns, rows))
-
-
-_READ = Permission.READ
 WAYS = (
-    Way(path="/experiments", view=list_, needs=_READ),
-    Way(path="/experiments.csv", view=list_sheet, needs=_READ),
-    Way(path="/experiments/{ref}.json", view=document, needs=_READ),
-    Way(path="/experiments/{ref}/{sheet}.csv", view=sheet, needs=_READ),
-    Way(path="/experiments/{ref}", view=show, needs=_READ),
+    Way(path="/experiments", view=list_, needs=Permission.READ),
+    Way(path="/experiments/{ref}/{tab}", view=show, needs=Permission.READ),
+    Way(path="/experiments/{ref}", view=show, needs=Permission.READ),
 )

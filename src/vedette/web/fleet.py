@@ -12,7 +12,7 @@ from vedette.governance.roles import Permission
 from vedette.kernel.tables import Table, say_number, say_percent
 from vedette.rollouts.attention import Level
 from vedette.web.ask import Ask, Way, as_csv
-from vedette.web.audit import address
+from vedette.web.audit_entry import address
 from vedette.web.markup import drawn
 
 SORTS: dict[str, str] = {
