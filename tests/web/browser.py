@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from tests.web.site import PASSWORD
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -47,9 +47,13 @@ def chromium() -> str:
     pytest.skip(f"THE DASHBOARD WAS NOT TRIED IN A BROWSER: {said}")
 
 
+_PATIENCE = 60_000.0  # ms: machines are shared
+
+
 @contextmanager
 def launched() -> Iterator[Browser]:
     """Start the browser, without a window."""
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(_FLAGS))
         yield browser
@@ -73,6 +77,7 @@ class Watched:
 def watched(context: BrowserContext, base: str) -> Watched:
     """Open a page that takes note."""
     page = context.new_page()
+    page.set_default_timeout(_PATIENCE)
     it = Watched(page, base)
     host = urlsplit(base).netloc
 

@@ -136,24 +136,24 @@ def test_acting_on_a_rollout_changes_it_and_a_second_tab_follows(opened, demo):
 
     page.click(".actions >> text=Pause")
     expect(page.locator(".head .badge")).to_contain_text("paused")
-    expect(badge).to_contain_text("paused", timeout=15_000)
+    expect(badge).to_contain_text("paused")
     assert demo.plane.canary.get(rollout).status.phase == "paused"
 
     page.click(".actions >> text=Resume")
     page.click("#ask-resume .primary")
-    expect(badge).to_contain_text("progressing", timeout=15_000)
+    expect(badge).to_contain_text("progressing")
 
     page.click(".actions >> text=Set weight")
     page.fill("#ask-set-weight [name=weight]", "2")
     page.click("#ask-set-weight .primary")
     expect(page.locator(".head .sub")).to_contain_text("2% of traffic")
-    expect(other.locator(".head .sub")).to_contain_text("2% of traffic", timeout=15_000)
+    expect(other.locator(".head .sub")).to_contain_text("2% of traffic")
 
     page.click(".actions >> text=Abort")
     page.fill("#ask-abort [name=why]", "tried it")
     page.click("#ask-abort .danger")
     expect(page.locator(".banner")).to_contain_text("tried it")
-    expect(badge).to_contain_text("taken back", timeout=15_000)
+    expect(badge).to_contain_text("taken back")
     ended = demo.plane.canary.get(rollout)
     assert (ended.status.phase, ended.status.because) == ("aborted", "tried it")
     by = {it.actor for it in demo.plane.governance.entries(action="rollout.abort").items if rollout in it.resource}
@@ -168,7 +168,7 @@ def test_approving_a_step_climbs(opened, demo):
     """A rollout that waits for approval is named on the fleet, and promote sends it on."""
     rollout = demo.plane.canary.get("pathology-by-hand").id
     it = opened("oda")
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     while demo.plane.canary.get(rollout).status.phase != "paused" and time.monotonic() < deadline:
         time.sleep(0.3)
     page = it.go("/?show=attention")
@@ -176,7 +176,7 @@ def test_approving_a_step_climbs(opened, demo):
     page.click("tr.act .way a")
     page.click(".actions >> button:text-is('Promote')")
     page.click("#ask-promote .primary")
-    expect(page.locator(".head .sub")).to_contain_text("step 2 of 2", timeout=20_000)
+    expect(page.locator(".head .sub")).to_contain_text("step 2 of 2")
 
 
 def test_news_does_not_take_away_what_one_is_doing(opened, demo):
@@ -252,7 +252,7 @@ def test_keys_lead_everywhere(opened):
 def test_an_experiment_is_decided_from_its_page(opened, demo):
     """The verdict stands on top, and deciding it ends the experiment under the person's name."""
     it = opened("oda")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while demo.plane.experiments.results("border").units < 400 and time.monotonic() < deadline:
         time.sleep(0.5)
     page = it.go("/experiments/border")
