@@ -78,7 +78,9 @@ def test_targeting_looks_at_what_is_said_of_the_request(viewer, lab):
     lab.plane.experiments.start("tone", actor="oda")
     assert "does not fit the targeting: x-plan" in read(viewer, domain="support", unit="a")[1]
     page = read(viewer, domain="support", unit="a", attributes="X-Plan = pro")[1]
-    arm = CompiledExperiments.of(lab.plane.traffic.plan("support")).expose("a", {"x-plan": "pro"}).names["tone"]
+    compiled = CompiledExperiments.of(lab.plane.traffic.plan("support"))
+    assert compiled is not None
+    arm = compiled.expose("a", {"x-plan": "pro"}).names["tone"]
     assert f"Experiment tone has the unit in arm {arm}." in page
 
 
