@@ -112,7 +112,7 @@ def test_empty_left_overs_are_cleared_away(tmp_path):
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_gives_what_stands_before_the_damage(tmp_path_factory, data):
-    """Cut short, overwritten or followed by zeroes, a file gives whole outcomes up to there, and says what is lost."""
+    """Cut short, overwritten or followed by zeroes, a file gives whole outcomes up to there, and says what is torn."""
     folder = tmp_path_factory.mktemp("journal")
     journal = Journal(folder, "gateway-1")
     appended = [outcome() for _ in range(4)]
@@ -129,11 +129,49 @@ def test_a_damaged_file_gives_what_stands_before_the_damage(tmp_path_factory, da
     (batch,) = reopened.unshipped()
     whole = len(batch.outcomes)
     assert list(batch.outcomes) == appended[:whole]
-    assert batch.damaged == place + len(tail) - whole * len(content) // 4
+    left = (content[:place] + tail)[whole * len(content) // 4 :]
+    assert batch.damaged == len(left.rstrip(b"\x00"))
     reopened.shipped(batch)
     assert _files(folder) == []
     assert len(_files(folder, ".damaged")) == (batch.damaged > 0)
     reopened.close()
+
+
+def test_a_death_in_the_middle_of_an_append_costs_that_outcome_alone(tmp_path):
+    """A body without its head is no outcome, whether or not the room behind it was given back."""
+    journal = Journal(tmp_path, "gateway-1")
+    kept = [outcome() for _ in range(3)]
+    for item in kept:
+        journal.append(item)
+    (path,) = _files(tmp_path)
+    dead = path.read_bytes()
+    assert len(dead) == 1 << 20
+    used = len(dead.rstrip(b"\x00"))
+    journal.close()
+    path.write_bytes(dead[:used].ljust(used + 8, b"\x00") + b"body" + bytes(1000))
+    torn = tmp_path.parent / "whole"
+    torn.mkdir()
+    (torn / "gateway-1.whole.journal").write_bytes(dead)
+    for folder, damaged in ((tmp_path, True), (torn, False)):
+        (batch,) = Journal(folder, "gateway-2").unshipped()
+        assert list(batch.outcomes) == kept
+        assert (batch.damaged > 0) is damaged
+
+
+def test_a_file_that_was_only_reserved_is_no_batch(tmp_path):
+    """A process that died before its first outcome leaves room, and nothing to ship."""
+    (tmp_path / "gateway-1.reserved.journal").write_bytes(bytes(4096))
+    assert list(Journal(tmp_path, "gateway-1").unshipped()) == []
+    assert _files(tmp_path) == []
+
+
+def test_an_outcome_larger_than_a_file_has_one_of_its_own(tmp_path):
+    """Whatever size files have, an outcome that may be kept is kept."""
+    journal = Journal(tmp_path, "gateway-1", rotate_bytes=64)
+    appended = [outcome() for _ in range(3)]
+    for item in appended:
+        journal.append(item)
+    assert [batch.outcomes for batch in journal.unshipped()] == [(item,) for item in appended]
 
 
 def test_damage_is_logged(tmp_path, caplog):
@@ -173,9 +211,10 @@ def test_what_cannot_be_counted_is_refused_at_once(tmp_path):
 
 def test_a_full_disk_is_loud_and_leaves_the_journal_sound(tmp_path):
     """When nothing more fits, appending fails; what was kept before is whole, and appending works again with room."""
-    journal = Journal(tmp_path, "gateway-1")
-    kept, refused = [], []
-    with files_no_larger_than(1000):
+    journal = Journal(tmp_path, "gateway-1", rotate_bytes=1000)
+    kept, refused = [outcome()], []
+    journal.append(kept[0])
+    with files_no_larger_than(500):
         for _ in range(20):
             item = outcome()
             try:
@@ -183,14 +222,15 @@ def test_a_full_disk_is_loud_and_leaves_the_journal_sound(tmp_path):
                 kept.append(item)
             except Unavailable as error:
                 refused.append(str(error))
+    assert len(_files(tmp_path)) == 1
     last = outcome()
     journal.append(last)
-    (batch,) = journal.unshipped()
+    batches = list(journal.unshipped())
     assert len(kept) > 2
     assert len(refused) > 2
     assert all("free some space" in told for told in refused)
-    assert batch.outcomes == (*kept, last)
-    assert batch.damaged == 0
+    assert [item for batch in batches for item in batch.outcomes] == [*kept, last]
+    assert all(batch.damaged == 0 for batch in batches)
 
 
 def test_a_folder_that_cannot_be_used_is_loud(tmp_path):

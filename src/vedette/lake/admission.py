@@ -28,15 +28,16 @@ def check_outcome(outcome: Outcome) -> None:
     Raises:
         InvalidInput: Its id, domain, version, time, plan revision, bucket, a measure, exposure or dimension is none.
     """
+    measures = outcome.measures
     _check_text(outcome.id)
-    _check_texts(outcome.domain, outcome.assigned, outcome.served or "-")
+    _check_words(outcome.domain, outcome.assigned, outcome.served, *measures)
     if outcome.at.tzinfo is None:
         raise InvalidInput(f"outcome {outcome.id} lacks the time zone of its time")
     if not 0 <= outcome.plan_revision <= _LARGEST_REVISION:
         raise InvalidInput(f"outcome {outcome.id} has plan revision {outcome.plan_revision}")
     if not -1 <= outcome.bucket < BUCKETS:
         raise InvalidInput(f"outcome {outcome.id} has bucket {outcome.bucket}", hint="0 to 1023, or -1 for no unit")
-    _check_measures(outcome.id, outcome.measures)
+    _check_values(outcome.id, measures)
     if outcome.exposures or outcome.dimensions:
         _check_exposures(outcome)
 
@@ -50,7 +51,8 @@ def check_feedback(feedback: Feedback) -> None:
     _check_text(feedback.outcome_id)
     if not feedback.measures:
         raise InvalidInput(f"feedback on {feedback.outcome_id} has no measures")
-    _check_measures(feedback.outcome_id, feedback.measures)
+    _check_names(*feedback.measures)
+    _check_values(feedback.outcome_id, feedback.measures)
 
 
 def _check_text(text: str, longest: int = _LONGEST_TEXT) -> None:
@@ -58,21 +60,21 @@ def _check_text(text: str, longest: int = _LONGEST_TEXT) -> None:
         raise InvalidInput(f"{text[:longest]!r} names nothing", hint=f"use 1 to {longest} printable signs")
 
 
-@lru_cache(maxsize=4096)
-def _check_texts(*texts: str) -> None:
-    for text in texts:
+@lru_cache(maxsize=4096)  # requests are many, versions and kinds of measures are few
+def _check_words(domain: str, assigned: str, served: str, *measures: str) -> None:
+    for text in (domain, assigned, served or "-"):
         _check_text(text)
+    _check_names(*measures)
 
 
-@lru_cache(maxsize=4096)
-def _check_names(names: tuple[str, ...]) -> None:
-    for name in names:
+def _check_names(*measures: str) -> None:
+    for name in measures:
         check_name(name, "measure")
-    if REQUESTS in names:
+    if REQUESTS in measures:
         raise InvalidInput(f"{REQUESTS!r} is counted for every outcome", hint="leave it out")
 
 
-@lru_cache(maxsize=4096)  # requests are many, arms are few
+@lru_cache(maxsize=4096)
 def _check_exposure(experiment: str, arm: str, epoch: int) -> None:
     _check_text(experiment)
     _check_text(arm)
@@ -95,10 +97,9 @@ def _check_exposures(outcome: Outcome) -> None:
         _check_text(value, _LONGEST_DIMENSION)
 
 
-def _check_measures(outcome_id: str, measures: Mapping[str, float]) -> None:
-    _check_names(tuple(measures))
+def _check_values(outcome_id: str, measures: Mapping[str, float]) -> None:
     values = measures.values()
-    if sum(map(abs, values)) <= _LARGEST and min(values, default=0.0) >= 0:  # nearly always; NaN is neither
+    if not values or (sum(values) <= _LARGEST and min(values) >= 0.0):  # nearly always; a sum with a NaN is one
         return
     for name, value in measures.items():
         if not abs(value) <= _LARGEST:  # NaN is refused too
