@@ -19,7 +19,7 @@ from vedette.cli.verbs import promise
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 VERBS = dict(reference.verbs())
-ASKED = """serve apply doctor demo completion
+ASKED = """serve gateway apply doctor demo completion
 domain create|domain list|domain get|domain update|domain archive|domain restore|domain delete|domain revisions
 domain history|version register|version list|version get|version install|version serving|rollout plan|rollout start
 rollout list|rollout get|rollout watch|rollout pause|rollout resume|rollout promote|rollout abort|rollout retry

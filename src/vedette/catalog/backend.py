@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Discriminator
-
-from vedette.kernel.documents import Seconds
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Seconds, ToldApartBy
 from vedette.kernel.records import record
 
 
@@ -52,5 +50,5 @@ class LocalBackend:
             raise InvalidInput("digest must be the SHA-256 of the artefact in hex", hint="sha256sum prints it")
 
 
-Backend = Annotated[OpenAIBackend | LocalBackend, Discriminator("kind")]
+Backend = Annotated[OpenAIBackend | LocalBackend, ToldApartBy("kind")]
 """Either kind of backend."""

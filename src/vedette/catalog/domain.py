@@ -6,8 +6,8 @@ from typing import Literal
 
 from vedette.catalog.lifecycle import DomainState
 from vedette.evidence.metric import BUILT_IN, Metric
-from vedette.kernel.documents import Percent, Seconds
 from vedette.kernel.errors import InvalidInput, NotFound
+from vedette.kernel.fields import Percent, Seconds
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
 

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -12,7 +13,9 @@ import msgspec
 from vedette.gateway import metrics as prometheus
 from vedette.gateway import ofrep, wire
 from vedette.gateway.assign import UnitMissingError, assign
+from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.exchange import Exchange
+from vedette.gateway.figures import Scrape, Sum
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
 from vedette.gateway.plans import PlanTable, ServedPlan
@@ -50,8 +53,16 @@ class GatewayApp:
     ready: bool = False  # plans are known, from the feed or from the file
     feed_error: str = ""
     draining: bool = False
+    replaced: bool = False  # draining because another worker takes over: as a whole, the gateway stays ready
+    total: Sum | None = None  # who knows the figures of all workers, where there are several
+    threads: Executor | None = None  # to ask it on
     connections: set[ClientConnection] = field(default_factory=set)
     exchanges: set[Exchange] = field(default_factory=set)
+    deadlines: Deadlines = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Watch over the exchanges."""
+        self.deadlines = Deadlines(self.exchanges)
 
     def turned_away(self, status: int) -> None:
         """Count a request that reached no version."""
@@ -63,7 +74,7 @@ class GatewayApp:
             if request.path in PATHS:
                 _allow(request, "POST")
                 return self._ask(client, request)
-            self._look_up(client, request)
+            return self._look_up(client, request)
         except _TurnAway as refusal:
             self.turned_away(refusal.status)
             client.respond(refusal.status, b"", wire.JSON, refusal.body)
@@ -117,12 +128,12 @@ class GatewayApp:
 
     # Everything that is answered at once.
 
-    def _look_up(self, client: ClientConnection, request: Request) -> None:
+    def _look_up(self, client: ClientConnection, request: Request) -> Handler | None:
         path = request.path.rstrip("/") or "/"
         if answer := _FIXED.get(path):
             _allow(request, "POST" if path == _FLAGS else "GET")
-            answer(self, client, request)
-        elif path.startswith(f"{_MODELS}/"):
+            return answer(self, client, request)
+        if path.startswith(f"{_MODELS}/"):
             _allow(request, "GET")
             served = self._plan_of(unquote(path.removeprefix(f"{_MODELS}/")))
             client.respond(200, b"", wire.JSON, _encode(model_entry(served.plan.domain)))
@@ -131,6 +142,7 @@ class GatewayApp:
             self._flag(client, request, unquote(path.removeprefix(f"{_FLAGS}/")))
         else:
             raise _TurnAway(404, f"there is nothing at {request.path}", "not_found")
+        return None
 
     def _models(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
         body = model_list(sorted(name for name, served in self.table.serving.items() if served.plan.serving))
@@ -140,7 +152,7 @@ class GatewayApp:
         client.respond(200, b"", wire.JSON, b'{"status":"live"}')
 
     def _readiness(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
-        status = "draining" if self.draining else "ready" if self.ready else "no plans yet"
+        status = "draining" if self.draining and not self.replaced else "ready" if self.ready else "no plans yet"
         body = {
             "status": status,
             "plans": {name: served.plan.revision for name, served in sorted(self.table.serving.items())},
@@ -153,10 +165,18 @@ class GatewayApp:
         }
         client.respond(200 if status == "ready" else 503, b"", wire.JSON, _encode(body))
 
-    def _figures(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
+    def _figures(self, client: ClientConnection, request: Request) -> Handler | None:  # noqa: ARG002 - one shape for all
         self.metrics.in_flight = len(self.exchanges)
         plans = [served.plan for served in self.table.serving.values()]
-        client.respond(200, b"", prometheus.CONTENT_TYPE, self.metrics.text(plans, sorted(self.table.refused)))
+
+        def tell(figures: Metrics) -> None:
+            text = figures.text(plans, sorted(self.table.refused))
+            client.respond(200, b"", prometheus.CONTENT_TYPE, text)
+
+        if self.total is None:
+            tell(self.metrics)
+            return None
+        return Scrape(self.total, self.threads, self.metrics, tell)
 
     def _compiled(self) -> dict[str, CompiledPlan]:
         return {name: served.compiled for name, served in sorted(self.table.serving.items())}
@@ -185,7 +205,7 @@ class GatewayApp:
             client.respond(200, b"etag: %b\r\n" % tag, wire.JSON, body)
 
 
-_FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], None]] = {
+_FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], Handler | None]] = {
     _MODELS: GatewayApp._models,  # noqa: SLF001 - the table of this class's own answers
     _FLAGS: GatewayApp._flags,  # noqa: SLF001 - the class's own table of routes
     "/livez": GatewayApp._live,  # noqa: SLF001 - the class's own table of routes

@@ -1,18 +1,22 @@
 """The two things a gateway does beside answering: it follows the plan feed, and it ships outcomes."""
 
 import asyncio
+import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from typing import Protocol
 
 from vedette.gateway.app import GatewayApp
 from vedette.gateway.feed import OutcomeSink, PlanFeed, PlanFile
-from vedette.kernel.errors import Corrupt
+from vedette.gateway.figures import Sum
+from vedette.gateway.recorder import OutcomeJournal, Recorder
+from vedette.kernel.errors import Corrupt, VedetteError
 from vedette.lake.journal import Batch
 
 _log = logging.getLogger("vedette.gateway")
 _LONGEST_PAUSE = 30.0
+_TELL = 1.0  # seconds between two tellings of a worker's figures
 
 
 class Shippable(Protocol):
@@ -30,7 +34,7 @@ class Shippable(Protocol):
 class PlanFollower:
     """Polls the feed, puts plans into force, keeps them on disk, and confirms them."""
 
-    def __init__(self, app: GatewayApp, feed: PlanFeed, file: PlanFile, router: str, threads: Executor) -> None:
+    def __init__(self, app: GatewayApp, feed: PlanFeed, file: PlanFile | None, router: str, threads: Executor) -> None:
         self._app, self._feed, self._file, self._router, self._threads = app, feed, file, router, threads
         self._position = 0
         self._told: set[str] = set()  # domains the feed has spoken of since we began
@@ -38,6 +42,8 @@ class PlanFollower:
 
     async def begin(self) -> None:
         """Serve the plans of last time until the feed answers."""
+        if self._file is None:
+            return
         loop = asyncio.get_running_loop()
         try:
             plans = await loop.run_in_executor(self._threads, self._file.load)
@@ -80,7 +86,7 @@ class PlanFollower:
         due = loop.time() - self._confirmed >= self._app.settings.heartbeat
         if due:
             taken += await table.try_refused_again()
-        if taken:
+        if taken and self._file is not None:
             in_force = [served.plan for served in table.serving.values()]
             await loop.run_in_executor(self._threads, self._file.save, in_force)
         if taken or due:
@@ -89,15 +95,52 @@ class PlanFollower:
             self._confirmed = loop.time()
 
 
+class HandOver:
+    """Lets go of what was kept, so that the supervisor of this worker can ship it; the worker pays for none of that."""
+
+    def __init__(self, recorder: Recorder, begin: Callable[[], OutcomeJournal], threads: Executor) -> None:
+        self._recorder, self._begin, self._threads = recorder, begin, threads
+
+    async def run(self, stop: asyncio.Event, interval: float) -> None:
+        """Hand over until ``stop``, a batch every so many seconds."""
+        while not stop.is_set():
+            await _pause(stop, interval)
+            await self.ship()
+
+    async def ship(self) -> bool:
+        """Hand over what there is now; False when there can be no new journal, and the old one goes on."""
+        if not self._recorder.fresh:
+            return True
+        loop = asyncio.get_running_loop()
+        try:
+            journal = await loop.run_in_executor(self._threads, self._begin)
+            await loop.run_in_executor(self._threads, self._recorder.replace(journal).close)
+        except (VedetteError, OSError) as error:
+            _log.error("outcomes wait in this worker: %s", error)
+            return False
+        return True
+
+
+async def tell_figures(app: GatewayApp, total: Sum, threads: Executor, stop: asyncio.Event) -> None:
+    """Let the supervisor know this worker's figures, every second, so that any worker can be asked for the sum."""
+    while not stop.is_set():
+        await _pause(stop, _TELL)
+        app.metrics.in_flight = len(app.exchanges)
+        try:
+            await asyncio.get_running_loop().run_in_executor(threads, total.exchange, copy.deepcopy(app.metrics))
+        except VedetteError as error:
+            _log.debug("figures wait: %s", error)
+
+
 class Shipper:
     """Takes outcomes from the journal to the sink, in batches whose names never stand for other outcomes."""
 
     def __init__(self, app: GatewayApp, journal: Shippable, sink: OutcomeSink, threads: Executor) -> None:
         self._app, self._journal, self._sink, self._threads = app, journal, sink, threads
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, interval: float) -> None:
         """Ship until ``stop``; a sink that fails is left alone for longer and longer, and loses nothing."""
-        wait = interval = self._app.settings.ship_interval
+        wait = interval
         while not stop.is_set():
             await _pause(stop, wait)
             wait = interval if await self.ship() else min(2 * wait, _LONGEST_PAUSE)

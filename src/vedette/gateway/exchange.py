@@ -5,12 +5,14 @@ a stream that breaks ends with an error event, and two versions are never splice
 """
 
 import asyncio
+import math
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
 from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway import retry, wire
+from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.headers import returned, value_of
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import Ask, error_body, error_event
@@ -33,6 +35,7 @@ class Context(Protocol):
     metrics: Metrics
     recorder: Recorder
     exchanges: "set[Exchange]"
+    deadlines: Deadlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class _Answer:
     body: bytes
     kind: bytes = wire.JSON
     fields: bytes = b""
+
+
+def _is_stream(headers: Headers) -> bool:
+    return (value_of(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
 
 
 class Exchange:
@@ -66,9 +73,8 @@ class Exchange:
         if exposed.override is not None and changes_body(exposed.override):
             changed = applied(ask, exposed.override)
             self._sent, self._override_failed = changed or ask, changed is None
-        self._loop = asyncio.get_running_loop()
         self._started = self._last = monotonic()  # uvloop's own clock stands still for a millisecond
-        self._deadline = self._started + self._config.timeout
+        self._deadline = self.due = self._started + self._config.timeout  # ``due`` is when to look whether it is late
         self._version = choice.version  # the one being asked
         self._retries = 0
         self._stale_once = False  # a kept connection was found closed already
@@ -81,6 +87,7 @@ class Exchange:
     def start(self) -> None:
         """Ask the assigned version."""
         self._context.exchanges.add(self)
+        self._context.deadlines.watch()
         self._served.budget.earn()
         self._try()
 
@@ -91,18 +98,13 @@ class Exchange:
         self._events: EventStream | None = None
         self._held = b""  # of a stream, until its first event with data
         target = self._served.targets[self._version]
-        self._wait_until(min(self._deadline, monotonic() + target.timeout))
+        self.due = min(self._deadline, monotonic() + target.timeout)
         self._call = target.call(self, self._sent, self._request_headers, self._request_id, fresh=fresh)
 
-    def _wait_until(self, when: float) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(max(0.0, when - monotonic()), self._time_out)
-
-    def _time_out(self) -> None:
+    def time_out(self) -> None:
         """Give up, unless a stream is alive or waits for its client."""
         if self._first is not None and self._stream_deadline() > monotonic():
-            self._wait_until(self._stream_deadline())
+            self.due = self._stream_deadline()
             return
         self._drop(Failure.TIMEOUT, f"version {self._version} did not answer in time")
 
@@ -118,12 +120,20 @@ class Exchange:
 
     # What the backend says.
 
+    def whole(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Take an answer that came at once, when that is all there is to it."""
+        if status != 200 or len(body) > self._context.settings.response_limit or _is_stream(headers):
+            return False
+        self._status = status
+        kind = value_of(headers, b"content-type") or wire.JSON
+        self._respond(_Answer(status, body, kind, returned(headers)), OutcomeStatus.OK)
+        return True
+
     def head(self, status: int, headers: Headers) -> None:
         """Take status and header; what they mean shows when the body is there."""
         self._status, self._headers = status, headers
-        kind = (value_of(headers, b"content-type") or b"").lower()
         coding = value_of(headers, b"content-encoding") or b"identity"
-        if status == 200 and kind.startswith(b"text/event-stream") and coding.lower() == b"identity":
+        if status == 200 and _is_stream(headers) and coding.lower() == b"identity":
             self._events = EventStream(keep_usage=self._ask.wants_usage, limit=self._context.settings.event_limit)
 
     def data(self, data: bytes) -> None:
@@ -175,7 +185,8 @@ class Exchange:
             message = f"the backend of version {self._version} refused the gateway's key"
             return _Answer(502, error_body(message, "server_error", "upstream_refused"))
         kind = b"" if self._status in {204, 304} else value_of(self._headers, b"content-type") or wire.JSON
-        return _Answer(self._status, b"".join(self._body), kind, returned(self._headers))
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        return _Answer(self._status, body, kind, returned(self._headers))
 
     # Making it good.
 
@@ -185,9 +196,8 @@ class Exchange:
         if wait is not None:
             self._retries += 1
             self._context.metrics.of(self._served.plan.domain, self._version).retries += 1
-            if self._timer:
-                self._timer.cancel()
-            self._timer = self._loop.call_later(wait, self._try)
+            self.due = math.inf
+            self._timer = asyncio.get_running_loop().call_later(wait, self._try)
             return
         self._failed = True
         plan = self._served.plan
@@ -245,15 +255,11 @@ class Exchange:
         self._client.begin_stream(self._status, fields)
         if self._client.paused:
             self.client_paused()
-        self._wait_until(self._stream_deadline())
+        self.due = self._stream_deadline()
 
     def _own_fields(self) -> bytes:
-        plan = self._served.plan
-        return (
-            f"x-vedette-request-id: {self._request_id}\r\nx-vedette-domain: {plan.domain}\r\n"
-            f"x-vedette-version: {self._version}\r\nx-vedette-assigned: {self._choice.version}\r\n"
-            f"x-vedette-plan-revision: {plan.revision}\r\n{self._told_experiments()}"
-        ).encode()
+        fixed = self._served.told(self._version, self._choice.version)
+        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{self._told_experiments()}".encode()
 
     def _told_experiments(self) -> str:
         names = self._exposed.names

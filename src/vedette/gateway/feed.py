@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from vedette.evidence.outcome import Outcome
-from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Corrupt, InvalidInput
 from vedette.routing.plan import TrafficPlan
 
@@ -47,6 +46,8 @@ class PlanFile:
         Raises:
             Corrupt: the file is there but holds no plans.
         """
+        from vedette.kernel.documents import load  # pydantic only where plans are read from files
+
         try:
             entries = json.loads(self.path.read_bytes())
             return tuple(load(TrafficPlan, entry) for entry in entries)
@@ -57,6 +58,8 @@ class PlanFile:
 
     def save(self, plans: Iterable[TrafficPlan]) -> None:
         """Replace the file by ``plans``, whole or not at all."""
+        from vedette.kernel.documents import dump  # the same
+
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(".tmp")
         with draft.open("w") as file:

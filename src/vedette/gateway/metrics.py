@@ -43,12 +43,15 @@ class Metrics:
     in_flight: int = 0
     outcomes_lost: int = 0
     outcomes_shipped: int = 0
+    workers: int = 1
+    worker_restarts: int = 0  # of workers that died
     poll_failures: int = 0
     ship_failures: int = 0
 
     def of(self, domain: str, version: str) -> VersionFigures:
         """Give the figures of a version, from nothing if need be."""
-        return self.versions.setdefault((domain, version), VersionFigures())
+        found = self.versions.get((domain, version))
+        return found or self.versions.setdefault((domain, version), VersionFigures())
 
     def expose(self, domain: str, arms: Mapping[str, str]) -> None:
         """Count a request that experiments of a domain had, with their arms."""
@@ -83,7 +86,10 @@ class Metrics:
             _line(lines, "vedette_requests_turned_away_total", count, status=str(status))
         _head(lines, "vedette_requests_in_flight", "gauge", "Requests being answered now.")
         _line(lines, "vedette_requests_in_flight", self.in_flight)
+        _head(lines, "vedette_gateway_workers", "gauge", "Processes that answer requests.")
+        _line(lines, "vedette_gateway_workers", self.workers)
         for name, value, text in (
+            ("vedette_gateway_worker_restarts_total", self.worker_restarts, "Workers that died and were replaced."),
             ("vedette_outcomes_lost_total", self.outcomes_lost, "Outcomes the journal could not take."),
             ("vedette_outcomes_shipped_total", self.outcomes_shipped, "Outcomes stored by the sink."),
             ("vedette_poll_failures_total", self.poll_failures, "Times the plan feed did not answer."),

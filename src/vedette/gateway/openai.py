@@ -85,15 +85,15 @@ def read_ask(path: str, body: bytes) -> Ask:
     model = _read(_TEXT, fields, "model")
     if not model:
         raise InvalidInput("model is missing: name a domain")
-    stream = bool(_read(_FLAG, fields, "stream"))
+    stream = "stream" in fields and bool(_read(_FLAG, fields, "stream"))
     options = _read(_OPTIONS, fields, "stream_options") or {} if stream else {}
     return Ask(
         path=path,
         fields=fields,
         model=model,
-        user=_read(_TEXT, fields, "user") or "",
+        user=(_read(_TEXT, fields, "user") or "") if "user" in fields else "",
         stream=stream,
-        wants_usage=bool(_read(_FLAG, options, "include_usage")),
+        wants_usage=stream and bool(_read(_FLAG, options, "include_usage")),
     )
 
 

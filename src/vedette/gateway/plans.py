@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
-from vedette.gateway.headers import forwarded
+from vedette.gateway.headers import forwarded, held_back
 from vedette.gateway.local import LocalPool, Model
 from vedette.gateway.openai import PATHS, Ask
 from vedette.gateway.retry import RetryBudget
@@ -38,7 +38,7 @@ class Target(Protocol):
 class RemoteTarget:
     """A version behind an OpenAI-compatible endpoint."""
 
-    __slots__ = ("_heads", "_model", "_origin", "_own", "timeout")
+    __slots__ = ("_dropped", "_heads", "_model", "_origin", "timeout")
 
     def __init__(self, backend: OpenAIBackend, pool: Pool, environment: Mapping[str, str]) -> None:
         """Prepare the head of each kind of request.
@@ -58,7 +58,7 @@ class RemoteTarget:
             own["authorization"] = f"Bearer {key}"
         own |= {"host": parts.netloc.rpartition("@")[2], "accept-encoding": "identity"}
         own |= {"content-type": "application/json"}
-        self._own = frozenset(name.encode() for name in own)
+        self._dropped = held_back(name.encode() for name in own)
         fields = "".join(f"{name}: {_clean(name, value)}\r\n" for name, value in own.items())
         base = parts.path.rstrip("/")
         self._heads = {
@@ -71,7 +71,7 @@ class RemoteTarget:
         body = ask.rewritten(self._model)
         head = b"%b%bx-vedette-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
             self._heads[ask.path],
-            forwarded(headers, self._own),
+            forwarded(headers, self._dropped),
             request_id.encode(),
             len(body),
         )
@@ -106,6 +106,17 @@ class ServedPlan:
     compiled: CompiledPlan
     targets: Mapping[str, Target]
     budget: RetryBudget
+    _told: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def told(self, version: str, assigned: str) -> str:
+        """Write what every answer tells: the domain, who serves, who was assigned, under which plan."""
+        lines = self._told.get((version, assigned))
+        if lines is None:
+            lines = self._told[version, assigned] = (
+                f"x-vedette-domain: {self.plan.domain}\r\nx-vedette-version: {version}\r\n"
+                f"x-vedette-assigned: {assigned}\r\nx-vedette-plan-revision: {self.plan.revision}\r\n"
+            )
+        return lines
 
 
 @dataclass(frozen=True, slots=True)

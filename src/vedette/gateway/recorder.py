@@ -22,13 +22,27 @@ class OutcomeJournal(Protocol):
         """Keep it through the death of this process."""
         ...
 
+    def close(self) -> None:
+        """Let go of it; whoever ships finds what is in it."""
+        ...
+
 
 class Recorder:
     """Makes outcomes, keeps them and counts them."""
 
     def __init__(self, journal: OutcomeJournal, metrics: Metrics) -> None:
-        self._journal = journal
+        self._journal: OutcomeJournal = journal
         self._metrics = metrics
+        self.fresh = False  # whether anything was kept since the journal was last replaced
+
+    def replace(self, journal: OutcomeJournal) -> OutcomeJournal:
+        """Go on in another journal; gives the one before, which gets no more."""
+        before, self._journal, self.fresh = self._journal, journal, False
+        return before
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
 
     def record(
         self,
@@ -52,6 +66,7 @@ class Recorder:
         )
         if exposed.names:
             self._metrics.expose(plan.domain, exposed.names)
+        self.fresh = True
         try:
             self._journal.append(
                 Outcome(

@@ -24,6 +24,7 @@ class GatewaySettings:
     client_timeout: float = 60.0  # for a client to send its request, or to read on
     keep_alive: float = 75.0  # an idle client connection
     upstream_keep_alive: float = 30.0  # an idle backend connection
+    retire_timeout: float = 600.0  # for requests in flight when another worker takes over
     retry_wait: float = 2.0  # a backend that asks for a longer pause is not asked again
 
     request_limit: int = 16 << 20

@@ -7,8 +7,8 @@ transaction, and the step's evidence counts from there.
 from datetime import datetime
 
 from vedette.kernel.decision import Action, Decision, reason
-from vedette.kernel.documents import percent
 from vedette.kernel.errors import InvalidInput, Refused
+from vedette.kernel.fields import percent
 from vedette.kernel.records import evolve
 from vedette.rollouts.machine import Event, Pause, PauseReason, Phase, RolloutStatus, follow
 from vedette.rollouts.spec import RolloutSpec

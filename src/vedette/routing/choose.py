@@ -41,12 +41,13 @@ class CompiledPlan:
     ``experiments`` is None where none run.
     """
 
-    __slots__ = ("_edge", "_ranks", "_seed", "_split_seed", "_whole", "experiments", "plan")
+    __slots__ = ("_edge", "_known", "_ranks", "_seed", "_split_seed", "_whole", "experiments", "plan")
 
     def __init__(self, plan: TrafficPlan) -> None:
         self.plan = plan
         self.experiments = CompiledExperiments.of(plan)
         self._seed = seed_of(f"domain/{plan.domain}")
+        self._known: list[Choice | None] = [None] * BUCKETS
         canary = plan.canary
         self._whole, remainder = divmod((canary.weight if canary else 0) * BUCKETS, FULL)
         self._edge = remainder / FULL
@@ -64,18 +65,24 @@ class CompiledPlan:
     def choose(self, unit: str) -> Choice:
         """Choose the version of ``unit`` as the rollout has it, experiments left aside."""
         bucket = bucket_of(self._seed, unit)
+        return self._known[bucket] or self._learn(bucket, unit)
+
+    def _learn(self, bucket: int, unit: str) -> Choice:
+        """Work out the choice of a bucket, and remember it for all its units unless the edge runs through it."""
         canary = self.plan.canary
         if canary is None:
-            return Choice(self.plan.stable, "stable", bucket, -1)
-        rank = self._ranks[bucket]
-        exposed = rank < self._whole or (
-            rank == self._whole and self._edge > 0 and fraction_of(self._split_seed, unit) < self._edge
-        )
-        return (
-            Choice(canary.version, "canary", bucket, rank)
-            if exposed
-            else Choice(self.plan.stable, "stable", bucket, rank)
-        )
+            choice = Choice(self.plan.stable, "stable", bucket, -1)
+        else:
+            rank = self._ranks[bucket]
+            on_edge = rank == self._whole and self._edge > 0
+            if rank < self._whole or (on_edge and fraction_of(self._split_seed, unit) < self._edge):
+                choice = Choice(canary.version, "canary", bucket, rank)
+            else:
+                choice = Choice(self.plan.stable, "stable", bucket, rank)
+            if on_edge:
+                return choice
+        self._known[bucket] = choice
+        return choice
 
     def choose_at_random(self, draw: float) -> Choice:
         """Choose for a request without a unit, from a number in [0, 1) that the caller drew."""

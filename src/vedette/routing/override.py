@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from vedette.kernel.documents import Seconds
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Seconds
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
 
