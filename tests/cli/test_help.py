@@ -28,7 +28,7 @@ stats power|audit list|audit verify
 experiment plan|experiment create|experiment start|experiment ramp|experiment watch|experiment results|experiment looks
 experiment stop-arm|experiment stop|experiment decide|experiment promote|experiment archive|experiment explain
 experiment breakdown|experiment interactions|experiment scores|experiment list|experiment show
-audit export|audit head"""
+audit export|audit head|key create|key list|key revoke"""
 
 
 def test_every_verb_there_should_be_is_there():

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from vedette.catalog.lifecycle import DomainState
+from vedette.catalog.limits import Limits
 from vedette.evidence.metric import BUILT_IN, Metric
 from vedette.kernel.errors import InvalidInput, NotFound
 from vedette.kernel.fields import Percent, Seconds
@@ -31,6 +32,9 @@ class DomainConfig:
     """How a domain is served; each change makes a new revision.
 
     ``hold_out`` is the share of units that no experiment ever sees, to know what all experiments together have done.
+    ``access`` says whom gateways answer: everybody (``open``), or callers with one of the ``keys`` that are for it.
+    ``limits`` hold for all callers together. ``timeout`` is how long an answer may take to begin; ``deadline`` is when
+    it must have ended, streams too, which the header x-vedette-deadline may shorten for a request (0: none).
     """
 
     assignment: Assignment = Assignment()
@@ -39,6 +43,9 @@ class DomainConfig:
     fallback: bool = True
     metrics: tuple[Metric, ...] = ()
     hold_out: Percent = 0.0
+    access: Literal["open", "keys"] = "open"
+    limits: Limits = Limits()
+    deadline: Seconds = 0.0
 
     def __post_init__(self) -> None:
         """Refuse retries without end and two metrics of one name."""

@@ -13,6 +13,7 @@ from vedette.control.experiments import MultiVariantTestManager
 from vedette.control.governance import DomainGovernance
 from vedette.control.instruments import Instruments
 from vedette.control.jobs import Housekeeper
+from vedette.control.keys import Keys
 from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
 from vedette.control.traffic import Traffic
@@ -33,6 +34,7 @@ class ControlPlane:
         versions: model versions and what served when.
         canary: rollouts.
         experiments: multi-variant tests.
+        keys: who may ask the gateways.
         traffic: plans, for gateways and for asking which version a unit sees.
         governance: the audit log.
         lake: outcomes and the evidence they are.
@@ -52,6 +54,7 @@ class ControlPlane:
         self.traffic = Traffic(changes, clocks)
         self.domains = Domains(changes, self.traffic)
         self.versions = Versions(changes, self.traffic)
+        self.keys = Keys(changes, clocks, folder)
         self.canary = CanaryDeployment(self)
         self.experiments = MultiVariantTestManager(self)
         self.governance = DomainGovernance(self)

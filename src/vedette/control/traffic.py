@@ -11,6 +11,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from vedette.catalog.domain import Domain
+from vedette.catalog.key import KeyRing
 from vedette.catalog.lifecycle import DomainState
 from vedette.control.change import Change, Changes
 from vedette.control.experiment_admission import running_of
@@ -21,7 +22,7 @@ from vedette.rollouts.machine import ACTIVE
 from vedette.routing.choose import Choice, CompiledPlan
 from vedette.routing.layers import Layer, RunningExperiment
 from vedette.routing.plan import Canary, TrafficPlan, millionths
-from vedette.store import domains, experiments, plans, rollouts, versions
+from vedette.store import domains, experiments, keys, plans, rollouts, versions
 from vedette.store.experiments import StoredExperiment
 from vedette.store.pages import Page
 from vedette.store.plans import StoredPlan
@@ -118,6 +119,11 @@ class Traffic:
         with self._changes.reading() as connection:
             found = plans.since(connection, since)
         return max([since, *(plan.sequence for plan in found)]), [plan.plan for plan in found]
+
+    def keys(self, known: int) -> KeyRing | None:
+        """Give the keys that are good; None when they are those of revision ``known``."""
+        with self._changes.reading() as connection:
+            return None if keys.revision(connection) == known else keys.ring(connection)
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Note that a gateway serves these plan revisions, and that it is alive."""

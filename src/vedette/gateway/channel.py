@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from vedette.catalog.key import KeyRing
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.settings import GatewaySettings
 from vedette.kernel.errors import Unavailable
@@ -79,6 +80,11 @@ class AskedFeed:
         """Ask for plans."""
         position, plans = self._caller.ask("poll", since)
         return position, plans
+
+    def keys(self, known: int) -> KeyRing | None:
+        """Ask for keys."""
+        ring: KeyRing | None = self._caller.ask("keys", known)
+        return ring
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Confirm plans."""

@@ -14,9 +14,11 @@ from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway import retry, wire
 from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.headers import returned, value_of
+from vedette.gateway.limits import Ticket
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import Ask, error_body, error_event
 from vedette.gateway.override import applied, changes_body, routed
+from vedette.gateway.patience import ENDLESS, Patience
 from vedette.gateway.plans import ServedPlan
 from vedette.gateway.protocol import ClientConnection
 from vedette.gateway.recorder import Recorder
@@ -64,6 +66,8 @@ class Exchange:
         choice: Choice,
         exposed: Exposed,
         request_id: str,
+        ticket: Ticket | None = None,
+        patience: Patience = ENDLESS,
     ) -> None:
         self._context, self._client, self._ask, self._request_headers = context, client, ask, headers
         self._served, self._choice, self._exposed, self._request_id = served, choice, exposed, request_id
@@ -74,7 +78,11 @@ class Exchange:
             changed = applied(ask, exposed.override)
             self._sent, self._override_failed = changed or ask, changed is None
         self._started = self._last = monotonic()  # uvloop's own clock stands still for a millisecond
-        self._deadline = self.due = self._started + self._config.timeout  # ``due`` is when to look whether it is late
+        self._ticket = ticket
+        self._wished = patience.wished  # the client's deadline, which says nothing about a version
+        self._end = self._started + patience.seconds
+        self._deadline = min(self._started + self._config.timeout, self._end)
+        self.due = self._deadline  # when to look whether it is late
         self._version = choice.version  # the one being asked
         self._retries = 0
         self._stale_once = False  # a kept connection was found closed already
@@ -103,6 +111,9 @@ class Exchange:
 
     def time_out(self) -> None:
         """Give up, unless a stream is alive or waits for its client."""
+        if self._wished and self._end <= monotonic():
+            self._give_up(OutcomeStatus.CLIENT_CLOSED, 504, "the deadline of the request has passed", "deadline_passed")
+            return
         if self._first is not None and self._stream_deadline() > monotonic():
             self.due = self._stream_deadline()
             return
@@ -111,7 +122,7 @@ class Exchange:
     def _stream_deadline(self) -> float:
         limits = self._context.settings
         quiet_since = monotonic() if self._client.paused else self._last
-        return min(self._started + limits.stream_timeout, quiet_since + limits.idle_timeout)
+        return min(self._end, self._started + limits.stream_timeout, quiet_since + limits.idle_timeout)
 
     def _drop(self, failure: Failure, message: str) -> None:
         if self._call:
@@ -259,7 +270,8 @@ class Exchange:
 
     def _own_fields(self) -> bytes:
         fixed = self._served.told(self._version, self._choice.version)
-        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{self._told_experiments()}".encode()
+        limits = self._ticket.fields(monotonic()) if self._ticket else ""
+        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{self._told_experiments()}{limits}".encode()
 
     def _told_experiments(self) -> str:
         names = self._exposed.names
@@ -285,6 +297,8 @@ class Exchange:
             measures["ttft_ms"] = (self._first - self._started) * 1000
         if usage and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
             measures["tokens_in"], measures["tokens_out"] = usage.prompt_tokens, usage.completion_tokens
+        if self._ticket:
+            self._ticket.leave(usage.prompt_tokens + usage.completion_tokens if usage else None, now)
         if self._override_failed is not None:
             measures["override_failed"] = int(self._override_failed)
         self._context.recorder.record(
@@ -320,12 +334,15 @@ class Exchange:
 
     def cut_off(self) -> None:
         """End it because the gateway stops; that is no fault of the version's."""
+        self._give_up(OutcomeStatus.ERROR, 503, "the gateway is shutting down", "shutting_down", b"retry-after: 1\r\n")
+
+    def _give_up(self, outcome: OutcomeStatus, status: int, message: str, code: str, fields: bytes = b"") -> None:
+        """End it for a reason that says nothing about the version."""
         if self._call:
             self._call.abort()
-        message = "the gateway is shutting down"
-        self._finish(OutcomeStatus.ERROR, None, whole=False, judged=self._failed)
+        self._finish(outcome, None, whole=False, judged=self._failed)
         if self._first is None:
-            fields = self._own_fields() + b"retry-after: 1\r\n"
-            self._client.respond(503, fields, wire.JSON, error_body(message, "server_error", "shutting_down"))
+            fields = self._own_fields() + fields
+            self._client.respond(status, fields, wire.JSON, error_body(message, "server_error", code))
         else:
             self._client.end_stream(error_event(message), close=True)

@@ -40,6 +40,8 @@ class Metrics:
     versions: dict[tuple[str, str], VersionFigures] = field(default_factory=dict)
     exposures: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by domain, experiment and arm
     turned_away: dict[int, int] = field(default_factory=dict)  # requests the gateway answered itself, by HTTP status
+    limited: dict[tuple[str, str], int] = field(default_factory=dict)  # requests a limit stopped, by domain and limit
+    spent: dict[tuple[str, str, str], float] = field(default_factory=dict)  # by whose limit, its name, and of what
     in_flight: int = 0
     outcomes_lost: int = 0
     outcomes_shipped: int = 0
@@ -61,6 +63,10 @@ class Metrics:
     def turn_away(self, status: int) -> None:
         """Count a request no version was asked for."""
         self.turned_away[status] = self.turned_away.get(status, 0) + 1
+
+    def limit(self, domain: str, limit: str) -> None:
+        """Count a request that a limit stopped."""
+        self.limited[domain, limit] = self.limited.get((domain, limit), 0) + 1
 
     def text(self, plans: Iterable[TrafficPlan], refused: Iterable[str]) -> bytes:
         """Write everything in the text format, with the plans in force."""
@@ -84,6 +90,12 @@ class Metrics:
         _head(lines, "vedette_requests_turned_away_total", "counter", "Requests the gateway answered itself.")
         for status, count in sorted(self.turned_away.items()):
             _line(lines, "vedette_requests_turned_away_total", count, status=str(status))
+        _head(lines, "vedette_requests_limited_total", "counter", "Requests a limit stopped.")
+        for (domain, limit), count in sorted(self.limited.items()):
+            _line(lines, "vedette_requests_limited_total", count, domain=domain, limit=limit)
+        _head(lines, "vedette_limit_spent_total", "counter", "Requests and tokens counted against limits.")
+        for (whose, who, what), spent in sorted(self.spent.items()):
+            _line(lines, "vedette_limit_spent_total", spent, **{"of": what, whose: who})
         _head(lines, "vedette_requests_in_flight", "gauge", "Requests being answered now.")
         _line(lines, "vedette_requests_in_flight", self.in_flight)
         _head(lines, "vedette_gateway_workers", "gauge", "Processes that answer requests.")

@@ -106,6 +106,7 @@ class ServedPlan:
     compiled: CompiledPlan
     targets: Mapping[str, Target]
     budget: RetryBudget
+    limited: bool  # whether its requests are counted
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def told(self, version: str, assigned: str) -> str:
@@ -191,6 +192,7 @@ class PlanTable:
             compiled=CompiledPlan(plan),
             targets={version: self._target(plan, version) for version in plan.backends},
             budget=current.budget if current else RetryBudget(),
+            limited=plan.config.limits.any,
         )
 
     def _target(self, plan: TrafficPlan, version: str) -> Target:
