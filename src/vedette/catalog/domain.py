@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from vedette.catalog.breaker import Breaker
+from vedette.catalog.cache import Cache
 from vedette.catalog.lifecycle import DomainState
 from vedette.catalog.limits import Limits
 from vedette.evidence.metric import BUILT_IN, Metric
@@ -34,7 +36,8 @@ class DomainConfig:
     ``hold_out`` is the share of units that no experiment ever sees, to know what all experiments together have done.
     ``access`` says whom gateways answer: everybody (``open``), or callers with one of the ``keys`` that are for it.
     ``limits`` hold for all callers together. ``timeout`` is how long an answer may take to begin; ``deadline`` is when
-    it must have ended, streams too, which the header x-vedette-deadline may shorten for a request (0: none).
+    it must have ended, streams too, which the header x-vedette-deadline may shorten for a request (0: none). Where
+    there is a ``breaker`` a backend that fails is left alone; where there is a ``cache`` answers are given again.
     """
 
     assignment: Assignment = Assignment()
@@ -46,6 +49,8 @@ class DomainConfig:
     access: Literal["open", "keys"] = "open"
     limits: Limits = Limits()
     deadline: Seconds = 0.0
+    breaker: Breaker | None = None
+    cache: Cache | None = None
 
     def __post_init__(self) -> None:
         """Refuse retries without end and two metrics of one name."""

@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from vedette.catalog.domain import DomainConfig
+from vedette.catalog.key import AdmittedKey
 from vedette.gateway import metrics as prometheus
 from vedette.gateway import ofrep, wire
 from vedette.gateway.assign import UnitMissingError, assign
@@ -115,6 +117,7 @@ class GatewayApp:
             request_id=request_id,
             ticket=ticket,
             patience=hurry,
+            caller=_caller(key, ask.user, request, config) if config.cache and config.cache.scope == "caller" else "",
         )
         exchange.start()
         return exchange
@@ -233,3 +236,9 @@ _FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], Handler | No
 def _allow(request: Request, method: str) -> None:
     if request.method != method and not (method == "GET" and request.method == "HEAD"):
         raise TurnedAway(405, f"{request.path} takes {method}, not {request.method}", "method_not_allowed")
+
+
+def _caller(key: AdmittedKey | None, user: str, request: Request, config: DomainConfig) -> str:
+    """Tell callers apart whose answers are not to be shared."""
+    unit = request.header(config.assignment.header.lower().encode()) or b""
+    return repr((key.id if key else "", user, unit))

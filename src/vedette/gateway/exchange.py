@@ -5,16 +5,20 @@ a stream that breaks ends with an error event, and two versions are never splice
 """
 
 import asyncio
+import logging
 import math
-from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
 from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway import retry, wire
+from vedette.gateway.answer import Answer, is_stream, shown
+from vedette.gateway.breaker import Circuit
+from vedette.gateway.cache import Kept, Memo
 from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.headers import returned, value_of
 from vedette.gateway.limits import Ticket
+from vedette.gateway.measures import Course, given_again
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import Ask, error_body, error_event
 from vedette.gateway.override import applied, changes_body, routed
@@ -29,6 +33,10 @@ from vedette.kernel.errors import InvalidInput
 from vedette.routing.assign import Exposed
 from vedette.routing.choose import Choice
 
+_log = logging.getLogger("vedette.gateway")
+NO_USAGE = Usage()
+"""What an answer costs that nobody had to make."""
+
 
 class Context(Protocol):
     """What exchanges share."""
@@ -38,18 +46,6 @@ class Context(Protocol):
     recorder: Recorder
     exchanges: "set[Exchange]"
     deadlines: Deadlines
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
-    kind: bytes = wire.JSON
-    fields: bytes = b""
-
-
-def _is_stream(headers: Headers) -> bool:
-    return (value_of(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
 
 
 class Exchange:
@@ -68,6 +64,7 @@ class Exchange:
         request_id: str,
         ticket: Ticket | None = None,
         patience: Patience = ENDLESS,
+        caller: str = "",
     ) -> None:
         self._context, self._client, self._ask, self._request_headers = context, client, ask, headers
         self._served, self._choice, self._exposed, self._request_id = served, choice, exposed, request_id
@@ -89,12 +86,21 @@ class Exchange:
         self._failed = False  # the assigned version has
         self._fallback = False
         self._first: float | None = None  # when the first byte went to the client
+        self._circuit: Circuit | None = None  # of the try that is under way
+        self._memo: Memo | None = None
+        if served.cache is not None:
+            of = (choice.version, exposed.exposures, caller)
+            self._memo = Memo(served.cache, self._sent, headers, of, self._started)
+            context.metrics.cache(served.plan.domain, self._memo.result)
         self._call: Call | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Ask the assigned version."""
+        """Ask the assigned version, unless its answer is known."""
         self._context.exchanges.add(self)
+        if self._memo and self._memo.found:
+            self._give_again(self._memo.found)
+            return
         self._context.deadlines.watch()
         self._served.budget.earn()
         self._try()
@@ -105,9 +111,31 @@ class Exchange:
         self._body: list[bytes] = []
         self._events: EventStream | None = None
         self._held = b""  # of a stream, until its first event with data
+        if self._served.circuits is not None:
+            self._circuit = self._served.circuits[self._version]
+            if not self._circuit.allow(monotonic()):
+                self._spare(self._circuit)
+                return
         target = self._served.targets[self._version]
         self.due = min(self._deadline, monotonic() + target.timeout)
         self._call = target.call(self, self._sent, self._request_headers, self._request_id, fresh=fresh)
+
+    def _spare(self, circuit: Circuit) -> None:
+        """Leave a backend alone that fails; the version has failed all the same."""
+        self._circuit = self._call = None
+        self._context.metrics.of(self._served.plan.domain, self._version).spared += 1
+        message = f"the backend of version {self._version} fails and is left alone"
+        fields = b"retry-after: %d\r\n" % max(1, math.ceil(circuit.wait(monotonic())))
+        answer = Answer(503, error_body(message, "server_error", "circuit_open"), fields=fields)
+        self._recover(answer, retryable=False)
+
+    def _note(self, *, good: bool) -> None:
+        """Tell the circuit how a try went, once."""
+        circuit, self._circuit = self._circuit, None
+        if circuit is not None and circuit.note(monotonic(), good=good):
+            domain = self._served.plan.domain
+            self._context.metrics.of(domain, self._version).opened += 1
+            _log.warning("the backend of version %s of %s fails and is left alone for now", self._version, domain)
 
     def time_out(self) -> None:
         """Give up, unless a stream is alive or waits for its client."""
@@ -133,18 +161,19 @@ class Exchange:
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Take an answer that came at once, when that is all there is to it."""
-        if status != 200 or len(body) > self._context.settings.response_limit or _is_stream(headers):
+        if status != 200 or len(body) > self._context.settings.response_limit or is_stream(headers):
             return False
         self._status = status
+        self._note(good=True)
         kind = value_of(headers, b"content-type") or wire.JSON
-        self._respond(_Answer(status, body, kind, returned(headers)), OutcomeStatus.OK)
+        self._respond(Answer(status, body, kind, returned(headers)), OutcomeStatus.OK)
         return True
 
     def head(self, status: int, headers: Headers) -> None:
         """Take status and header; what they mean shows when the body is there."""
         self._status, self._headers = status, headers
         coding = value_of(headers, b"content-encoding") or b"identity"
-        if status == 200 and _is_stream(headers) and coding.lower() == b"identity":
+        if status == 200 and is_stream(headers) and coding.lower() == b"identity":
             self._events = EventStream(keep_usage=self._ask.wants_usage, limit=self._context.settings.event_limit)
 
     def data(self, data: bytes) -> None:
@@ -171,37 +200,38 @@ class Exchange:
             if not events.finished and events.error is None:
                 self.failed(Failure.CLOSED, f"version {self._version} ended its stream before its time")
         elif retry.is_failure(self._status):
+            self._note(good=False)
             self._recover(self._backend_answer(), retryable=self._status in retry.RETRYABLE)
         else:
+            self._note(good=True)
             self._respond(self._backend_answer(), OutcomeStatus.OK)
 
     def failed(self, failure: Failure, message: str) -> None:
         """Take the failure of a try."""
+        stale = failure is Failure.STALE and not self._stale_once
+        if not stale:
+            self._note(good=False)
         if self._first is not None:
             self._failed = True
             self._finish(OutcomeStatus.ERROR, self._events.usage if self._events else None)
             self._client.end_stream(error_event(message), close=True)
-        elif failure is Failure.STALE and not self._stale_once:
+        elif stale:
             self._stale_once = True
             self._try(fresh=True)
         else:
             status = 504 if failure is Failure.TIMEOUT else 502
             self._headers = []  # a Retry-After of an answer that never ended says nothing
-            answer = _Answer(status, error_body(message, "server_error", f"upstream_{failure}"))
+            answer = Answer(status, error_body(message, "server_error", f"upstream_{failure}"))
             self._recover(answer, retryable=failure is Failure.CONNECT)
 
-    def _backend_answer(self) -> _Answer:
-        """Give the backend's answer as it may be shown; what it thinks of our key is not the client's business."""
-        if self._status in {401, 403}:
-            message = f"the backend of version {self._version} refused the gateway's key"
-            return _Answer(502, error_body(message, "server_error", "upstream_refused"))
-        kind = b"" if self._status in {204, 304} else value_of(self._headers, b"content-type") or wire.JSON
+    def _backend_answer(self) -> Answer:
+        """Give the backend's answer as it may be shown."""
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        return _Answer(self._status, body, kind, returned(self._headers))
+        return shown(self._version, self._status, self._headers, body)
 
     # Making it good.
 
-    def _recover(self, answer: _Answer, *, retryable: bool) -> None:
+    def _recover(self, answer: Answer, *, retryable: bool) -> None:
         """Ask again, or ask stable, or pass the failure on."""
         wait = self._retry_wait() if retryable else None
         if wait is not None:
@@ -236,7 +266,9 @@ class Exchange:
 
     # Answering. The outcome is kept before the last byte goes out.
 
-    def _respond(self, answer: _Answer, status: OutcomeStatus) -> None:
+    def _respond(self, answer: Answer, status: OutcomeStatus) -> None:
+        if self._memo and answer.status == 200:
+            self._keep(answer.kind, answer.body)
         self._finish(status, usage_of(answer.body) if answer.status < 300 else None)
         self._client.respond(answer.status, self._own_fields() + answer.fields, answer.kind, answer.body)
 
@@ -252,12 +284,32 @@ class Exchange:
                 return
             self._begin_stream()
             data, self._held = self._held, b""
+        if self._memo:
+            self._memo.add(data)
         if events.error is None and not events.finished:
             self._client.write(data)
             return
         self._failed |= events.error is not None
+        self._note(good=events.error is None)
+        if self._memo and events.error is None:
+            self._keep(value_of(self._headers, b"content-type") or b"", None)
         self._finish(OutcomeStatus.OK if events.error is None else OutcomeStatus.ERROR, events.usage)
         self._client.end_stream(data)
+
+    def _keep(self, kind: bytes, body: bytes | None) -> None:
+        """Leave the answer of the assigned version in the cache; stable's in its place would be another one's."""
+        if self._memo and not self._fallback:
+            self._memo.store(kind, self._headers, monotonic(), body)
+
+    def _give_again(self, kept: Kept) -> None:
+        """Answer as was answered before."""
+        self._finish(OutcomeStatus.OK, NO_USAGE)
+        fields = b"%bage: %d\r\n" % (self._own_fields(), self._started - kept.at)
+        if kept.stream:
+            self._client.begin_stream(200, b"%bcontent-type: %b\r\n" % (fields, kept.kind))
+            self._client.end_stream(kept.body)
+        else:
+            self._client.respond(200, fields, kept.kind, kept.body)
 
     def _begin_stream(self) -> None:
         self._first = monotonic()
@@ -270,8 +322,10 @@ class Exchange:
 
     def _own_fields(self) -> bytes:
         fixed = self._served.told(self._version, self._choice.version)
-        limits = self._ticket.fields(monotonic()) if self._ticket else ""
-        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{self._told_experiments()}{limits}".encode()
+        more = self._ticket.fields(monotonic()) if self._ticket else ""
+        if self._memo:
+            more += f"x-vedette-cache: {self._memo.result}\r\n"
+        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{self._told_experiments()}{more}".encode()
 
     def _told_experiments(self) -> str:
         names = self._exposed.names
@@ -285,18 +339,15 @@ class Exchange:
             self._call.let_go()
         self._context.exchanges.discard(self)
         now = monotonic()
-        measures: dict[str, float] = {"fallback": int(self._fallback)}
-        if judged:
-            measures["error"] = int(self._failed)
-            measures["rejected"] = int(not self._failed and 400 <= self._status < 500)
-        if whole:
-            measures["latency_ms"] = (now - self._started) * 1000
+        memo, seconds = self._memo, now - self._started
+        if memo is not None and memo.found is not None:
+            measures = given_again(seconds)
         else:
-            measures["partial"] = 1
-        if self._first is not None:
-            measures["ttft_ms"] = (self._first - self._started) * 1000
-        if usage and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
-            measures["tokens_in"], measures["tokens_out"] = usage.prompt_tokens, usage.completion_tokens
+            first = self._first and self._first - self._started
+            state = (self._status, self._failed, self._fallback)
+            course = Course(seconds, first, *state, whole, judged, usage, self._override_failed)
+            course.missed = memo is not None and memo.result == "miss"
+            measures = course.measures()
         if self._ticket:
             self._ticket.leave(usage.prompt_tokens + usage.completion_tokens if usage else None, now)
         if self._override_failed is not None:
@@ -308,7 +359,7 @@ class Exchange:
             self._exposed,
             served=self._version,
             status=status,
-            seconds=now - self._started,
+            seconds=seconds,
             measures=measures,
         )
 

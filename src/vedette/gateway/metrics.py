@@ -21,6 +21,8 @@ class VersionFigures:
     errors: int = 0
     fallbacks: int = 0
     retries: int = 0
+    opened: int = 0  # times its circuit did
+    spared: int = 0  # requests its open circuit kept from its backend
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS) + 1))
 
@@ -42,6 +44,7 @@ class Metrics:
     turned_away: dict[int, int] = field(default_factory=dict)  # requests the gateway answered itself, by HTTP status
     limited: dict[tuple[str, str], int] = field(default_factory=dict)  # requests a limit stopped, by domain and limit
     spent: dict[tuple[str, str, str], float] = field(default_factory=dict)  # by whose limit, its name, and of what
+    cached: dict[tuple[str, str], int] = field(default_factory=dict)  # requests of domains with a cache, by what it did
     in_flight: int = 0
     outcomes_lost: int = 0
     outcomes_shipped: int = 0
@@ -63,6 +66,10 @@ class Metrics:
     def turn_away(self, status: int) -> None:
         """Count a request no version was asked for."""
         self.turned_away[status] = self.turned_away.get(status, 0) + 1
+
+    def cache(self, domain: str, result: str) -> None:
+        """Count a request that could have been answered by a cache."""
+        self.cached[domain, result] = self.cached.get((domain, result), 0) + 1
 
     def limit(self, domain: str, limit: str) -> None:
         """Count a request that a limit stopped."""
@@ -90,12 +97,7 @@ class Metrics:
         _head(lines, "vedette_requests_turned_away_total", "counter", "Requests the gateway answered itself.")
         for status, count in sorted(self.turned_away.items()):
             _line(lines, "vedette_requests_turned_away_total", count, status=str(status))
-        _head(lines, "vedette_requests_limited_total", "counter", "Requests a limit stopped.")
-        for (domain, limit), count in sorted(self.limited.items()):
-            _line(lines, "vedette_requests_limited_total", count, domain=domain, limit=limit)
-        _head(lines, "vedette_limit_spent_total", "counter", "Requests and tokens counted against limits.")
-        for (whose, who, what), spent in sorted(self.spent.items()):
-            _line(lines, "vedette_limit_spent_total", spent, **{"of": what, whose: who})
+        self._protections(lines)
         _head(lines, "vedette_requests_in_flight", "gauge", "Requests being answered now.")
         _line(lines, "vedette_requests_in_flight", self.in_flight)
         _head(lines, "vedette_gateway_workers", "gauge", "Processes that answer requests.")
@@ -111,6 +113,17 @@ class Metrics:
             _line(lines, name, value)
         return ("\n".join(lines) + "\n").encode()
 
+    def _protections(self, lines: list[str]) -> None:
+        _head(lines, "vedette_requests_limited_total", "counter", "Requests a limit stopped.")
+        for (domain, limit), count in sorted(self.limited.items()):
+            _line(lines, "vedette_requests_limited_total", count, domain=domain, limit=limit)
+        _head(lines, "vedette_limit_spent_total", "counter", "Requests and tokens counted against limits.")
+        for (whose, who, what), spent in sorted(self.spent.items()):
+            _line(lines, "vedette_limit_spent_total", spent, **{"of": what, whose: who})
+        _head(lines, "vedette_cache_requests_total", "counter", "Requests of domains with a cache: hit, miss, bypass.")
+        for (domain, result), count in sorted(self.cached.items()):
+            _line(lines, "vedette_cache_requests_total", count, domain=domain, result=result)
+
     def _versions(self, lines: list[str]) -> None:
         figures = sorted(self.versions.items())
         _head(lines, "vedette_requests_total", "counter", "Requests assigned to a version, by how they ended.")
@@ -121,6 +134,8 @@ class Metrics:
             ("vedette_request_errors_total", "errors", "Requests their assigned version failed."),
             ("vedette_request_fallbacks_total", "fallbacks", "Requests stable answered for the version on trial."),
             ("vedette_request_retries_total", "retries", "Second and later tries."),
+            ("vedette_circuit_opened_total", "opened", "Times a version's backend was left alone for failing."),
+            ("vedette_circuit_spared_total", "spared", "Requests an open circuit kept from a version's backend."),
         ):
             _head(lines, name, "counter", text)
             for (domain, version), each in figures:

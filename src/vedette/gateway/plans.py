@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
+from vedette.gateway.breaker import Circuit
+from vedette.gateway.cache import ResponseCache
 from vedette.gateway.headers import forwarded, held_back
 from vedette.gateway.local import LocalPool, Model
 from vedette.gateway.openai import PATHS, Ask
@@ -107,6 +109,8 @@ class ServedPlan:
     targets: Mapping[str, Target]
     budget: RetryBudget
     limited: bool  # whether its requests are counted
+    circuits: Mapping[str, Circuit] | None  # by version, where there is a breaker
+    cache: ResponseCache | None
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def told(self, version: str, assigned: str) -> str:
@@ -193,6 +197,8 @@ class PlanTable:
             targets={version: self._target(plan, version) for version in plan.backends},
             budget=current.budget if current else RetryBudget(),
             limited=plan.config.limits.any,
+            circuits=_circuits(plan, current),
+            cache=_cache(plan, current),
         )
 
     def _target(self, plan: TrafficPlan, version: str) -> Target:
@@ -200,3 +206,20 @@ class PlanTable:
         if isinstance(backend, LocalBackend):
             return LocalTarget(self._local.load(backend), self._local)
         return RemoteTarget(backend, self._pool, self._environment)
+
+
+def _circuits(plan: TrafficPlan, current: ServedPlan | None) -> Mapping[str, Circuit] | None:
+    """Give each version its circuit, and keep the one it has: a new plan mends no backend."""
+    policy = plan.config.breaker
+    if policy is None:
+        return None
+    known = current.circuits or {} if current and current.plan.config.breaker == policy else {}
+    return {version: known.get(version) or Circuit(policy) for version in plan.backends}
+
+
+def _cache(plan: TrafficPlan, current: ServedPlan | None) -> ResponseCache | None:
+    """Give the cache, and keep the one there is while its policy stays."""
+    policy = plan.config.cache
+    if policy is None:
+        return None
+    return current.cache if current and current.cache and current.cache.policy == policy else ResponseCache(policy)
