@@ -15,6 +15,7 @@ import uvloop
 from tests.gateway.upstream import Json, MockUpstream
 
 from vedette.catalog.backend import Backend, OpenAIBackend
+from vedette.catalog.budget import Period, Spent
 from vedette.catalog.domain import Assignment, DomainConfig
 from vedette.catalog.key import KeyRing
 from vedette.evidence.outcome import Outcome
@@ -38,6 +39,7 @@ class Feed:
     ring: KeyRing = KeyRing(revision=0)  # noqa: RUF009 - frozen
     position: int = 0
     down: bool = False
+    spent: list[Spent] = field(default_factory=list)
     confirmed: list[tuple[str, dict[str, int]]] = field(default_factory=list)
 
     def publish(self, plan: TrafficPlan) -> None:
@@ -56,6 +58,12 @@ class Feed:
         if self.down:
             raise Unavailable("the control plane is away")
         return None if known == self.ring.revision else self.ring
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> list[Spent]:
+        """Give what was used."""
+        if self.down:
+            raise Unavailable("the control plane is away")
+        return [figure for figure in self.spent if (figure.domain, figure.per) in asked]
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Take note."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vedette.catalog.budget import Period, Spent
 from vedette.catalog.key import KeyRing
 from vedette.evidence.outcome import Outcome
 from vedette.gateway.settings import GatewaySettings
@@ -43,6 +44,10 @@ class Feed:
         except EOFError as error:
             raise Unavailable("away") from error
         return None if ring.revision == known else ring
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> list[Spent]:  # noqa: ARG002 - nobody asks
+        """Give nothing."""
+        return []
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Take note of nothing."""

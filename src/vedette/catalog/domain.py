@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from vedette.catalog.breaker import Breaker
+from vedette.catalog.budget import Budget, Price
 from vedette.catalog.cache import Cache
 from vedette.catalog.lifecycle import DomainState
 from vedette.catalog.limits import Limits
@@ -38,6 +39,8 @@ class DomainConfig:
     ``limits`` hold for all callers together. ``timeout`` is how long an answer may take to begin; ``deadline`` is when
     it must have ended, streams too, which the header x-vedette-deadline may shorten for a request (0: none). Where
     there is a ``breaker`` a backend that fails is left alone; where there is a ``cache`` answers are given again.
+    ``prices`` are by version (``*``: all others); with them the cost of each answer is recorded, which ``budgets`` of
+    money are made of.
     """
 
     assignment: Assignment = Assignment()
@@ -51,11 +54,15 @@ class DomainConfig:
     deadline: Seconds = 0.0
     breaker: Breaker | None = None
     cache: Cache | None = None
+    prices: Mapping[str, Price] | None = None
+    budgets: tuple[Budget, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse retries without end and two metrics of one name."""
         if not 0 <= self.retries <= 5:
             raise InvalidInput(f"retries must be 0 to 5, not {self.retries}")
+        if any(budget.of == "money" for budget in self.budgets) and not self.prices:
+            raise InvalidInput("a budget of money needs prices", hint="prices: {'*': {tokensIn: 0.5, tokensOut: 1.5}}")
         names = [metric.name for metric in (*BUILT_IN, *self.metrics)]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InvalidInput(f"metric {twice!r} is declared twice", hint="built-in metrics have their names already")

@@ -14,6 +14,7 @@ from vedette.kernel.records import camel
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vedette.catalog.budget import Budget, Spent
     from vedette.catalog.domain import Domain
     from vedette.catalog.limits import Rates
     from vedette.catalog.version import Tenure
@@ -211,6 +212,17 @@ def history(session: Session, domain: str, limit: int, after: str | None) -> Non
     more(session, page)
 
 
+@domain.command("spending", examples=("vedette domain spending payments", "vedette domain spending payments -o json"))
+@NAME
+@in_session
+def spending(session: Session, domain: str) -> None:
+    """Show what a domain has used today and this month (in UTC), and what that is of its budgets."""
+    with session.open() as plane:
+        budgets = plane.domains.get(domain).config.budgets
+        spent = tuple(plane.traffic.spending([(domain, "day"), (domain, "month")]))
+    session.show(spent, lambda found: _spending(found, budgets))
+
+
 def more(session: Session, page: "Page[Any]") -> None:
     """Say that a listing goes on."""
     if page.next and session.settings.output == "table":
@@ -262,3 +274,16 @@ def _revisions(page: "Page[DomainRevision]") -> "Table":
 def _tenures(page: "Page[Tenure]") -> "Table":
     rows: Sequence[Sequence[object]] = [(t.version, when(t.since), when(t.until) or "now", t.cause) for t in page.items]
     return table(("VERSION", "SINCE", "UNTIL", "CAUSE"), rows)
+
+
+def _spending(spent: "Sequence[Spent]", budgets: "Sequence[Budget]") -> "Table":
+    def of(each: "Spent") -> str:
+        shares = [
+            f"{(each.tokens if budget.of == 'tokens' else each.money) / budget.amount:.0%} of {budget.said}"
+            for budget in budgets
+            if budget.per == each.per
+        ]
+        return ", ".join(shares)
+
+    rows = [(f"this {s.per}", f"{s.tokens:,.0f}", f"{s.money:,.2f}", of(s), when(s.at)) for s in spent]
+    return table(("PERIOD", "TOKENS", "MONEY", "OF BUDGETS", "AS OF"), rows)

@@ -16,6 +16,7 @@ from vedette.control.jobs import Archivist, Housekeeper
 from vedette.control.keys import Keys
 from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
+from vedette.control.spending import Spending
 from vedette.control.traffic import Traffic
 from vedette.control.versions import Versions
 from vedette.kernel.records import record
@@ -54,7 +55,7 @@ class ControlPlane:
         self.lake = lake
         self.folder = folder
         self.changes = changes = Changes(store, clocks, actor)
-        self.traffic = Traffic(changes, clocks)
+        self.traffic = Traffic(changes, clocks, Spending(lake, clocks))
         self.domains = Domains(changes, self.traffic)
         self.versions = Versions(changes, self.traffic)
         self.keys = Keys(changes, clocks, folder)

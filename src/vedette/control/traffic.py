@@ -10,12 +10,14 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from vedette.catalog.budget import Period, Spent
 from vedette.catalog.domain import Domain
 from vedette.catalog.key import KeyRing
 from vedette.catalog.lifecycle import DomainState
 from vedette.control.change import Change, Changes
 from vedette.control.experiment_admission import running_of
 from vedette.control.instruments import Instruments
+from vedette.control.spending import Spending
 from vedette.kernel.errors import NotFound, Refused
 from vedette.kernel.records import evolve
 from vedette.rollouts.machine import ACTIVE
@@ -34,8 +36,9 @@ ALIVE = timedelta(seconds=15)
 class Traffic:
     """Who serves what, now."""
 
-    def __init__(self, changes: Changes, instruments: Instruments) -> None:
+    def __init__(self, changes: Changes, instruments: Instruments, spending: Spending) -> None:
         self._changes = changes
+        self._spending = spending
         self._instruments = instruments
         self._compiled: dict[str, CompiledPlan] = {}
 
@@ -124,6 +127,10 @@ class Traffic:
         """Give the keys that are good; None when they are those of revision ``known``."""
         with self._changes.reading() as connection:
             return None if keys.revision(connection) == known else keys.ring(connection)
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> Sequence[Spent]:
+        """Give what domains have used in the day or the month that is now."""
+        return self._spending.of(asked)
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Note that a gateway serves these plan revisions, and that it is alive."""

@@ -16,6 +16,7 @@ from vedette.catalog.key import AdmittedKey
 from vedette.gateway import metrics as prometheus
 from vedette.gateway import ofrep, wire
 from vedette.gateway.assign import UnitMissingError, assign
+from vedette.gateway.budgets import Ledger, NotedTicket
 from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.exchange import Exchange
 from vedette.gateway.figures import Scrape, Sum
@@ -59,10 +60,12 @@ class GatewayApp:
     exchanges: set[Exchange] = field(default_factory=set)
     deadlines: Deadlines = field(init=False)
     limiter: Limiter = field(init=False)
+    ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
         """Watch over the exchanges."""
-        self.limiter = Limiter(self.metrics)
+        self.limiter, self.ledger = Limiter(self.metrics), Ledger(self.metrics)
+        self.recorder.book = self.ledger.book
         self.deadlines = Deadlines(self.exchanges)
 
     def turned_away(self, status: int) -> None:
@@ -103,9 +106,12 @@ class GatewayApp:
             raise TurnedAway(400, str(error), "unit_missing") from error
         if not choice.version:
             raise TurnedAway(503, f"domain {ask.model!r} has no stable version for this unit", "no_version", "model")
+        note = self.ledger.enter(served.plan) if config.budgets else ""
         ticket = None
         if served.limited or key is not None:
             ticket = self.limiter.enter(served.plan, key, len(request.body), monotonic())
+        if note:
+            ticket = NotedTicket(ticket, note)
         exchange = Exchange(
             self,
             client,
@@ -187,7 +193,7 @@ class GatewayApp:
         plans = [served.plan for served in self.table.serving.values()]
 
         def tell(figures: Metrics) -> None:
-            text = figures.text(plans, sorted(self.table.refused))
+            text = figures.text(plans, sorted(self.table.refused), self.ledger.used(plans))
             client.respond(200, b"", prometheus.CONTENT_TYPE, text)
 
         if self.total is None:

@@ -48,7 +48,7 @@ class PlanFollower:
         self._key_file = files[1] if files else None
         self._position = 0
         self._told: set[str] = set()  # domains the feed has spoken of since we began
-        self._confirmed = 0.0
+        self._confirmed = self._summed = 0.0
 
     async def begin(self) -> None:
         """Serve the plans of last time until the feed answers."""
@@ -109,6 +109,17 @@ class PlanFollower:
             revisions = {name: s.plan.revision for name, s in table.serving.items() if name in self._told}
             await loop.run_in_executor(self._threads, self._feed.confirm, self._router, revisions)
             self._confirmed = loop.time()
+        await self._follow_spending()  # last: a lake that is away keeps no plan from being confirmed
+
+    async def _follow_spending(self) -> None:
+        """Ask what was used, for domains with budgets, where any changed or some time has passed."""
+        app, loop = self._app, asyncio.get_running_loop()
+        if loop.time() - self._summed < app.settings.budget_interval:
+            return
+        budgets = [(name, each) for name, served in app.table.serving.items() for each in served.plan.config.budgets]
+        if asked := sorted({(name, budget.per) for name, budget in budgets}):
+            app.ledger.take(await loop.run_in_executor(self._threads, self._feed.spending, asked))
+            self._summed = loop.time()
 
     def _follow_keys(self) -> None:
         admission = self._app.admission
@@ -154,6 +165,7 @@ async def tell_figures(app: GatewayApp, total: Sum, threads: Executor, stop: asy
         try:
             everybody = await asyncio.get_running_loop().run_in_executor(threads, total.exchange, own)
             app.limiter.hear(everybody, own, monotonic())
+            app.ledger.hear(everybody, own)
         except VedetteError as error:
             _log.debug("figures wait: %s", error)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from vedette.catalog.budget import Period, Spent
 from vedette.catalog.key import KeyRing
 from vedette.evidence.outcome import Outcome
 from vedette.kernel.errors import Corrupt, InvalidInput
@@ -24,6 +25,10 @@ class PlanFeed(Protocol):
 
     def keys(self, known: int) -> KeyRing | None:
         """Give the keys that are good; None when they are those of revision ``known``."""
+        ...
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> Sequence[Spent]:
+        """Give what domains have used in the day or the month that is now."""
         ...
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:

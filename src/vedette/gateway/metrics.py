@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from vedette.catalog.budget import Budget
 from vedette.routing.plan import FULL, TrafficPlan
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -44,6 +45,7 @@ class Metrics:
     turned_away: dict[int, int] = field(default_factory=dict)  # requests the gateway answered itself, by HTTP status
     limited: dict[tuple[str, str], int] = field(default_factory=dict)  # requests a limit stopped, by domain and limit
     spent: dict[tuple[str, str, str], float] = field(default_factory=dict)  # by whose limit, its name, and of what
+    used: dict[tuple[str, str], float] = field(default_factory=dict)  # by domain with a budget: tokens, money
     cached: dict[tuple[str, str], int] = field(default_factory=dict)  # requests of domains with a cache, by what it did
     in_flight: int = 0
     outcomes_lost: int = 0
@@ -75,8 +77,13 @@ class Metrics:
         """Count a request that a limit stopped."""
         self.limited[domain, limit] = self.limited.get((domain, limit), 0) + 1
 
-    def text(self, plans: Iterable[TrafficPlan], refused: Iterable[str]) -> bytes:
-        """Write everything in the text format, with the plans in force."""
+    def text(
+        self,
+        plans: Iterable[TrafficPlan],
+        refused: Iterable[str],
+        budgets: Iterable[tuple[str, Budget, float]] = (),
+    ) -> bytes:
+        """Write everything in the text format, with the plans in force and the share of each budget that is spent."""
         lines: list[str] = []
         self._versions(lines)
         plans = sorted(plans, key=lambda plan: plan.domain)
@@ -91,6 +98,9 @@ class Metrics:
         _head(lines, "vedette_plan_revision", "gauge", "Revision of the traffic plan in force.")
         for plan in plans:
             _line(lines, "vedette_plan_revision", plan.revision, domain=plan.domain)
+        _head(lines, "vedette_budget_spent_ratio", "gauge", "Share of a domain's budget that is spent; 1 is all of it.")
+        for domain, budget, used in budgets:
+            _line(lines, "vedette_budget_spent_ratio", used, domain=domain, per=budget.per, of=budget.of)
         _head(lines, "vedette_plan_refused", "gauge", "1 for a domain whose newest plan was refused.")
         for domain in refused:
             _line(lines, "vedette_plan_refused", 1, domain=domain)
@@ -120,6 +130,9 @@ class Metrics:
         _head(lines, "vedette_limit_spent_total", "counter", "Requests and tokens counted against limits.")
         for (whose, who, what), spent in sorted(self.spent.items()):
             _line(lines, "vedette_limit_spent_total", spent, **{"of": what, whose: who})
+        _head(lines, "vedette_used_total", "counter", "Tokens and money that domains with budgets have used.")
+        for (domain, kind), used in sorted(self.used.items()):
+            _line(lines, "vedette_used_total", used, domain=domain, of=kind)
         _head(lines, "vedette_cache_requests_total", "counter", "Requests of domains with a cache: hit, miss, bypass.")
         for (domain, result), count in sorted(self.cached.items()):
             _line(lines, "vedette_cache_requests_total", count, domain=domain, result=result)

@@ -1,10 +1,11 @@
 """Writes down what became of each assigned request, before its answer has ended."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
+from vedette.catalog.budget import price_of
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.gateway.metrics import Metrics
 from vedette.kernel.errors import VedetteError
@@ -33,6 +34,7 @@ class Recorder:
     def __init__(self, journal: OutcomeJournal, metrics: Metrics) -> None:
         self._journal: OutcomeJournal = journal
         self._metrics = metrics
+        self.book: Callable[[TrafficPlan, Mapping[str, float]], None] = _book_nothing
         self.fresh = False  # whether anything was kept since the journal was last replaced
 
     def replace(self, journal: OutcomeJournal) -> OutcomeJournal:
@@ -61,6 +63,9 @@ class Recorder:
         A version that an experiment decided says nothing about a rollout, so its plan revision is 0, which is no
         rollout's.
         """
+        if plan.config.prices or plan.config.budgets:
+            measures = _priced(plan, served, measures)
+            self.book(plan, measures)
         self._metrics.of(plan.domain, choice.version).observe(
             status, seconds, error=measures.get("error") == 1, fallback=measures.get("fallback") == 1
         )
@@ -87,3 +92,15 @@ class Recorder:
             self._metrics.outcomes_lost += 1
             lost = self._metrics.outcomes_lost
             _log.error("outcome %s of %s is lost, %d so far: %s", request_id, plan.domain, lost, error)
+
+
+def _priced(plan: TrafficPlan, served: str, measures: Mapping[str, float]) -> Mapping[str, float]:
+    """Add what an answer has cost, by the price of the version that gave it; nothing where that is not known."""
+    price = price_of(plan.config.prices or {}, served)
+    if price is None or "tokens_in" not in measures:
+        return measures
+    return {**measures, "cost": price.of(measures["tokens_in"], measures.get("tokens_out", 0.0))}
+
+
+def _book_nothing(plan: TrafficPlan, measures: Mapping[str, float]) -> None:
+    """Keep no account."""

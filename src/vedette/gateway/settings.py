@@ -17,6 +17,7 @@ class GatewaySettings:
     pepper_file: str = ""
 
     poll_interval: float = 1.0  # between looks for new plans
+    budget_interval: float = 5.0  # between looks at what was used of budgets
     heartbeat: float = 3.0  # between confirmations of the plans in force, and tries of refused ones
     ship_interval: float = 0.5  # between batches of outcomes
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from vedette.catalog.budget import Period, Spent
 from vedette.catalog.key import KeyRing
 from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
 from vedette.kernel.errors import Corrupt
@@ -65,6 +66,10 @@ class KeptFeed:
                     self._key_file.save(ring)
                     self._ring = ring
         return ring
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> Sequence[Spent]:
+        """Ask the feed."""
+        return self._feed.spending(asked)
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Confirm to the feed."""
