@@ -8,6 +8,7 @@ from vedette.catalog.breaker import Breaker
 from vedette.catalog.cache import Cache
 from vedette.catalog.lifecycle import DomainState
 from vedette.catalog.limits import Limits
+from vedette.catalog.shadow import Shadow
 from vedette.evidence.metric import BUILT_IN, Metric
 from vedette.kernel.errors import InvalidInput, NotFound
 from vedette.kernel.fields import Percent, Seconds
@@ -37,7 +38,8 @@ class DomainConfig:
     ``access`` says whom gateways answer: everybody (``open``), or callers with one of the ``keys`` that are for it.
     ``limits`` hold for all callers together. ``timeout`` is how long an answer may take to begin; ``deadline`` is when
     it must have ended, streams too, which the header x-vedette-deadline may shorten for a request (0: none). Where
-    there is a ``breaker`` a backend that fails is left alone; where there is a ``cache`` answers are given again.
+    there is a ``breaker`` a backend that fails is left alone; where there is a ``cache`` answers are given again; a
+    ``shadow`` asks a version too whose answers nobody sees.
     """
 
     assignment: Assignment = Assignment()
@@ -51,6 +53,7 @@ class DomainConfig:
     deadline: Seconds = 0.0
     breaker: Breaker | None = None
     cache: Cache | None = None
+    shadow: Shadow | None = None
 
     def __post_init__(self) -> None:
         """Refuse retries without end and two metrics of one name."""

@@ -28,6 +28,7 @@ from vedette.gateway.plans import PlanTable, ServedPlan
 from vedette.gateway.protocol import ClientConnection, Handler, Request
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.shadow import Shadows
 from vedette.gateway.turning import TurnedAway
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.ids import uuid7
@@ -59,10 +60,12 @@ class GatewayApp:
     exchanges: set[Exchange] = field(default_factory=set)
     deadlines: Deadlines = field(init=False)
     limiter: Limiter = field(init=False)
+    shadows: Shadows = field(init=False)
 
     def __post_init__(self) -> None:
         """Watch over the exchanges."""
         self.limiter = Limiter(self.metrics)
+        self.shadows = Shadows(self.settings, self.metrics, self.recorder)
         self.deadlines = Deadlines(self.exchanges)
 
     def turned_away(self, status: int) -> None:
@@ -120,6 +123,8 @@ class GatewayApp:
             caller=_caller(key, ask.user, request, config) if config.cache and config.cache.scope == "caller" else "",
         )
         exchange.start()
+        if config.shadow is not None:
+            self.shadows.mirror(served, ask, request.headers)
         return exchange
 
     def _plan_of(self, domain: str) -> ServedPlan:

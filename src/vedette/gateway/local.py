@@ -89,6 +89,11 @@ class LocalPool:
             self._models[backend] = LocalModel.load(Path(backend.artefact), backend.digest, backend.format)
         return self._models[backend]
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is being answered."""
+        return self._waiting == 0
+
     def keep_only(self, backends: set[LocalBackend]) -> None:
         """Forget the models no plan names any more."""
         for backend in self._models.keys() - backends:

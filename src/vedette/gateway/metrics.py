@@ -45,6 +45,7 @@ class Metrics:
     limited: dict[tuple[str, str], int] = field(default_factory=dict)  # requests a limit stopped, by domain and limit
     spent: dict[tuple[str, str, str], float] = field(default_factory=dict)  # by whose limit, its name, and of what
     cached: dict[tuple[str, str], int] = field(default_factory=dict)  # requests of domains with a cache, by what it did
+    shadows: dict[tuple[str, str, str], int] = field(default_factory=dict)  # copies by domain, version and result
     in_flight: int = 0
     outcomes_lost: int = 0
     outcomes_shipped: int = 0
@@ -70,6 +71,10 @@ class Metrics:
     def cache(self, domain: str, result: str) -> None:
         """Count a request that could have been answered by a cache."""
         self.cached[domain, result] = self.cached.get((domain, result), 0) + 1
+
+    def shadow(self, domain: str, version: str, result: str) -> None:
+        """Count a request that was copied, or should have been."""
+        self.shadows[domain, version, result] = self.shadows.get((domain, version, result), 0) + 1
 
     def limit(self, domain: str, limit: str) -> None:
         """Count a request that a limit stopped."""
@@ -123,6 +128,10 @@ class Metrics:
         _head(lines, "vedette_cache_requests_total", "counter", "Requests of domains with a cache: hit, miss, bypass.")
         for (domain, result), count in sorted(self.cached.items()):
             _line(lines, "vedette_cache_requests_total", count, domain=domain, result=result)
+
+        _head(lines, "vedette_shadow_requests_total", "counter", "Copies for a version in the shadow.")
+        for (domain, version, result), count in sorted(self.shadows.items()):
+            _line(lines, "vedette_shadow_requests_total", count, domain=domain, version=version, result=result)
 
     def _versions(self, lines: list[str]) -> None:
         figures = sorted(self.versions.items())

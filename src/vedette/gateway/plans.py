@@ -32,6 +32,11 @@ class Target(Protocol):
 
     timeout: float
 
+    @property
+    def idle(self) -> bool:
+        """Whether one more request makes nobody wait."""
+        ...
+
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
         """Ask it."""
         ...
@@ -68,6 +73,11 @@ class RemoteTarget:
         }
         self.timeout = backend.timeout
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is a connection for one more."""
+        return self._origin.roomy
+
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
         """Send the request with this version's model name and key, and the client's harmless headers."""
         body = ask.rewritten(self._model)
@@ -94,6 +104,11 @@ class LocalTarget:
     def __init__(self, model: Model, pool: LocalPool) -> None:
         self._model, self._pool = model, pool
         self.timeout = math.inf  # it has as long as the request
+
+    @property
+    def idle(self) -> bool:
+        """Whether a thread is free."""
+        return self._pool.idle
 
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:  # noqa: ARG002 - the protocol's
         """Ask the model on a thread."""

@@ -66,24 +66,45 @@ class Recorder:
         )
         if exposed.names:
             self._metrics.expose(plan.domain, exposed.names)
+        self._keep(
+            Outcome(
+                id=request_id,
+                domain=plan.domain,
+                at=datetime.now(UTC),
+                assigned=choice.version,
+                served=served,
+                plan_revision=0 if choice.arm == "experiment" else plan.revision,
+                bucket=choice.bucket,
+                status=status,
+                measures=measures,
+                exposures=exposed.exposures,
+                dimensions=exposed.dimensions,
+            )
+        )
+
+    def record_shadow(
+        self, request_id: str, domain: str, version: str, status: OutcomeStatus, measures: Mapping[str, float]
+    ) -> None:
+        """Keep the outcome of a copy whose answer nobody saw: it is no evidence, so it has no unit and no plan."""
+        self._keep(
+            Outcome(
+                id=request_id,
+                domain=domain,
+                at=datetime.now(UTC),
+                assigned=version,
+                served=version,
+                plan_revision=0,
+                bucket=-1,
+                status=status,
+                measures=measures,
+            )
+        )
+
+    def _keep(self, outcome: Outcome) -> None:
         self.fresh = True
         try:
-            self._journal.append(
-                Outcome(
-                    id=request_id,
-                    domain=plan.domain,
-                    at=datetime.now(UTC),
-                    assigned=choice.version,
-                    served=served,
-                    plan_revision=0 if choice.arm == "experiment" else plan.revision,
-                    bucket=choice.bucket,
-                    status=status,
-                    measures=measures,
-                    exposures=exposed.exposures,
-                    dimensions=exposed.dimensions,
-                )
-            )
+            self._journal.append(outcome)
         except VedetteError as error:
             self._metrics.outcomes_lost += 1
             lost = self._metrics.outcomes_lost
-            _log.error("outcome %s of %s is lost, %d so far: %s", request_id, plan.domain, lost, error)
+            _log.error("outcome %s of %s is lost, %d so far: %s", outcome.id, outcome.domain, lost, error)

@@ -167,6 +167,7 @@ class Gateway:
             exchange.cut_off()
         for connection in tuple(self.app.connections):
             connection.close_when_idle()
+        self.app.shadows.stop()
         flushed = loop.time() + _FLUSH
         await self._until(flushed if self._hurried else max(flushed, deadline), lambda: not self.app.connections)
         for connection in tuple(self.app.connections):
