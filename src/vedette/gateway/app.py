@@ -109,20 +109,25 @@ class GatewayApp:
         ticket = None
         if served.limited or key is not None:
             ticket = self.limiter.enter(served.plan, key, len(request.body), monotonic())
-        exchange = Exchange(
-            self,
-            client,
-            ask=ask,
-            headers=request.headers,
-            served=served,
-            choice=choice,
-            exposed=exposed,
-            request_id=request_id,
-            ticket=ticket,
-            patience=hurry,
-            caller=_caller(key, ask.user, request, config) if config.cache and config.cache.scope == "caller" else "",
-        )
-        exchange.start()
+        try:
+            exchange = Exchange(
+                self,
+                client,
+                ask=ask,
+                headers=request.headers,
+                served=served,
+                choice=choice,
+                exposed=exposed,
+                request_id=request_id,
+                ticket=ticket,
+                patience=hurry,
+                caller=_caller(key, ask.user, request, config),
+            )
+            exchange.start()
+        except Exception:
+            if ticket:
+                ticket.leave(None, monotonic())
+            raise
         if config.shadow is not None:
             self.shadows.mirror(served, ask, request.headers)
         return exchange
@@ -244,6 +249,8 @@ def _allow(request: Request, method: str) -> None:
 
 
 def _caller(key: AdmittedKey | None, user: str, request: Request, config: DomainConfig) -> str:
-    """Tell callers apart whose answers are not to be shared."""
+    """Tell callers apart whose answers are not to be shared; all the same where they are."""
+    if config.cache is None or config.cache.scope == "domain":
+        return ""
     unit = request.header(config.assignment.header.lower().encode()) or b""
     return repr((key.id if key else "", user, unit))
