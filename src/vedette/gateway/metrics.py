@@ -47,6 +47,8 @@ class Metrics:
     cached: dict[tuple[str, str], int] = field(default_factory=dict)  # requests of domains with a cache, by what it did
     shadows: dict[tuple[str, str, str], int] = field(default_factory=dict)  # copies by domain, version and result
     in_flight: int = 0
+    local_batches: int = 0  # times models in this process were asked
+    local_queries: int = 0  # texts they were asked
     outcomes_lost: int = 0
     outcomes_shipped: int = 0
     workers: int = 1
@@ -109,6 +111,8 @@ class Metrics:
         _line(lines, "vedette_gateway_workers", self.workers)
         for name, value, text in (
             ("vedette_gateway_worker_restarts_total", self.worker_restarts, "Workers that died and were replaced."),
+            ("vedette_local_batches_total", self.local_batches, "Times models in this process were asked."),
+            ("vedette_local_queries_total", self.local_queries, "Texts they were asked."),
             ("vedette_outcomes_lost_total", self.outcomes_lost, "Outcomes the journal could not take."),
             ("vedette_outcomes_shipped_total", self.outcomes_shipped, "Outcomes stored by the sink."),
             ("vedette_poll_failures_total", self.poll_failures, "Times the plan feed did not answer."),

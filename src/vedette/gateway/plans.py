@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
+from vedette.gateway.batching import Line
 from vedette.gateway.breaker import Circuit
 from vedette.gateway.cache import ResponseCache
 from vedette.gateway.headers import forwarded, held_back
-from vedette.gateway.local import LocalPool, Model
+from vedette.gateway.local import LocalPool
 from vedette.gateway.openai import PATHS, Ask
 from vedette.gateway.retry import RetryBudget
 from vedette.gateway.upstream import Call, Headers, Origin, Pool, Receiver
@@ -99,10 +100,10 @@ def _clean(name: str, value: str) -> str:
 class LocalTarget:
     """A version in this process."""
 
-    __slots__ = ("_model", "_pool", "timeout")
+    __slots__ = ("_line", "_pool", "timeout")
 
-    def __init__(self, model: Model, pool: LocalPool) -> None:
-        self._model, self._pool = model, pool
+    def __init__(self, line: Line, pool: LocalPool) -> None:
+        self._line, self._pool = line, pool
         self.timeout = math.inf  # it has as long as the request
 
     @property
@@ -112,7 +113,7 @@ class LocalTarget:
 
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:  # noqa: ARG002 - the protocol's
         """Ask the model on a thread."""
-        return self._pool.call(receiver, self._model, ask, request_id)
+        return self._pool.call(receiver, self._line, ask, request_id)
 
 
 @dataclass(frozen=True, slots=True)
