@@ -10,6 +10,7 @@ from tests.gateway.stage import Stage, wait_for
 
 from vedette.catalog.budget import Budget, Price, Spent, begin_of, end_of, price_of
 from vedette.catalog.domain import DomainConfig
+from vedette.catalog.shadow import Shadow
 from vedette.gateway.budgets import Ledger
 from vedette.gateway.figures import summed
 from vedette.gateway.metrics import Metrics
@@ -64,7 +65,9 @@ def test_a_spent_budget_stops_until_its_period_is_over(stage):
     left = end_of("day", datetime.now(UTC)) - datetime.now(UTC)
     assert abs(int(answer.headers["retry-after"]) - left.total_seconds()) < 5
     assert stage.upstream.asked == []
-    assert b'vedette_requests_limited_total{domain="payments",limit="budget-day-tokens"} 1\n' in stage.get("/metrics").body
+    assert (
+        b'vedette_requests_limited_total{domain="payments",limit="budget-day-tokens"} 1\n' in stage.get("/metrics").body
+    )
     with openai.OpenAI(base_url=f"{stage.base_url}/v1", api_key="-", max_retries=3) as client:
         messages: Any = [{"role": "user", "content": "hi"}]
         with pytest.raises(openai.RateLimitError):
@@ -212,3 +215,14 @@ def _config(**said: Any) -> DomainConfig:
 def _plan(*budgets: Budget) -> TrafficPlan:
     config = DomainConfig(budgets=budgets)
     return TrafficPlan(domain="payments", revision=1, stable="", canary=None, backends={}, config=config)
+
+
+def test_a_shadow_costs_all_the_same(stage):
+    """What a copy for a candidate uses is recorded as its cost, and counts against the budget."""
+    prices = {"*": Price(tokens_in=1_000_000, tokens_out=1_000_000)}
+    shadow = Shadow(version="v2", share=100.0)
+    more = {"backends": {"v2": stage.backend("ok")}, "prices": prices, "shadow": shadow}
+    stage.publish(stage.plan(budgets=(Budget(amount=26, of="money", per="day"),), **more))
+    assert stage.chat().status == 200
+    assert sorted(outcome.measures["cost"] for outcome in stage.outcomes(2)) == [TOKENS, TOKENS]
+    assert stage.chat().status == 429

@@ -9,6 +9,7 @@ from tests.gateway.test_keys import MESSAGES, admitted, hold
 from tests.routing.plans import layer, running
 
 from vedette.catalog.cache import Cache
+from vedette.catalog.limits import Limits
 from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway.cache import Kept, ResponseCache
 from vedette.kernel.errors import InvalidInput
@@ -175,6 +176,17 @@ def test_embeddings_are_kept_too(stage):
     said = [stage.ask(body, path=path).headers["x-vedette-cache"] for path in ("/v1/embeddings", "/v1/completions") * 2]
     assert said == ["miss", "miss", "hit", "hit"]
     assert json.loads(stage.ask(body, path="/v1/embeddings").body)["data"][0]["embedding"] == [0.25, -1.5]
+
+
+def test_what_cannot_be_read_is_passed_on(stage):
+    """A question too deep to be read is the backend's to judge: it is asked, and its answer not kept."""
+    stage.publish(stage.plan(cache=CACHE, limits=Limits(concurrency=1)))
+    deep = b'{"model":"payments","stream":true,"x":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    for _ in range(2):
+        answer = stage.ask(deep)
+        assert answer.status in {200, 400}, answer.body
+        assert answer.headers.get("x-vedette-cache", "bypass") == "bypass"
+    assert stage.chat().status == 200
 
 
 def test_a_cache_that_holds_nothing_is_refused():

@@ -164,7 +164,7 @@ def test_callers_are_told(stage):
     first = stage.chat()
     assert first.headers["x-ratelimit-limit-requests"] == "2"
     assert first.headers["x-ratelimit-remaining-requests"] == "1"
-    assert first.headers["x-ratelimit-reset-requests"].startswith("2")
+    assert first.headers["x-ratelimit-reset-requests"].startswith(("29", "30"))
     assert 5900 < int(first.headers["x-ratelimit-remaining-tokens"]) < 6000
     assert stage.chat(stream=True).headers["x-ratelimit-remaining-requests"] == "0"
     refused = stage.chat()

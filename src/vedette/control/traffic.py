@@ -6,10 +6,12 @@ else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from vedette.catalog.backend import Backend
 from vedette.catalog.budget import Period, Spent
 from vedette.catalog.domain import Domain
 from vedette.catalog.key import KeyRing
@@ -181,12 +183,22 @@ def _compile(connection: Connection, domain: Domain, last: int) -> TrafficPlan:
         revision=last + 1,
         stable=stable,
         canary=canary,
-        backends={name: versions.get(connection, domain.id, name).spec.backend for name in sorted(named | on_trial)},
+        backends=_backends(connection, domain, named | on_trial),
         config=domain.config,
         serving=domain.state is DomainState.ACTIVE and bool(named),
         layers=layers,
         hold_out=millionths(domain.config.hold_out),
     )
+
+
+def _backends(connection: Connection, domain: Domain, named: set[str]) -> dict[str, Backend]:
+    """Give where each named version answers, and the one in the shadow, as soon as it is there."""
+    found = {name: versions.get(connection, domain.id, name).spec.backend for name in sorted(named)}
+    shadow = domain.config.shadow
+    if shadow is not None and shadow.version not in found:
+        with suppress(NotFound):
+            found[shadow.version] = versions.get(connection, domain.id, shadow.version).spec.backend
+    return found
 
 
 def _layers(running: Iterable[StoredExperiment]) -> tuple[Layer, ...]:

@@ -29,6 +29,7 @@ from vedette.gateway.plans import PlanTable, ServedPlan
 from vedette.gateway.protocol import ClientConnection, Handler, Request
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.shadow import Shadows
 from vedette.gateway.turning import TurnedAway
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.ids import uuid7
@@ -61,11 +62,13 @@ class GatewayApp:
     deadlines: Deadlines = field(init=False)
     limiter: Limiter = field(init=False)
     ledger: Ledger = field(init=False)
+    shadows: Shadows = field(init=False)
 
     def __post_init__(self) -> None:
         """Watch over the exchanges."""
         self.limiter, self.ledger = Limiter(self.metrics), Ledger(self.metrics)
         self.recorder.book = self.ledger.book
+        self.shadows = Shadows(self.settings, self.metrics, self.recorder)
         self.deadlines = Deadlines(self.exchanges)
 
     def turned_away(self, status: int) -> None:
@@ -112,20 +115,27 @@ class GatewayApp:
             ticket = self.limiter.enter(served.plan, key, len(request.body), monotonic())
         if note:
             ticket = NotedTicket(ticket, note)
-        exchange = Exchange(
-            self,
-            client,
-            ask=ask,
-            headers=request.headers,
-            served=served,
-            choice=choice,
-            exposed=exposed,
-            request_id=request_id,
-            ticket=ticket,
-            patience=hurry,
-            caller=_caller(key, ask.user, request, config) if config.cache and config.cache.scope == "caller" else "",
-        )
-        exchange.start()
+        try:
+            exchange = Exchange(
+                self,
+                client,
+                ask=ask,
+                headers=request.headers,
+                served=served,
+                choice=choice,
+                exposed=exposed,
+                request_id=request_id,
+                ticket=ticket,
+                patience=hurry,
+                caller=_caller(key, ask.user, request, config),
+            )
+            exchange.start()
+        except Exception:
+            if ticket:
+                ticket.leave(None, monotonic())
+            raise
+        if config.shadow is not None:
+            self.shadows.mirror(served, ask, request.headers)
         return exchange
 
     def _plan_of(self, domain: str) -> ServedPlan:
@@ -245,6 +255,8 @@ def _allow(request: Request, method: str) -> None:
 
 
 def _caller(key: AdmittedKey | None, user: str, request: Request, config: DomainConfig) -> str:
-    """Tell callers apart whose answers are not to be shared."""
+    """Tell callers apart whose answers are not to be shared; all the same where they are."""
+    if config.cache is None or config.cache.scope == "domain":
+        return ""
     unit = request.header(config.assignment.header.lower().encode()) or b""
     return repr((key.id if key else "", user, unit))

@@ -95,7 +95,10 @@ class Memo:
         if reads or self._stored:
             version, exposures, caller = of
             arms = [[each.experiment, each.arm, each.epoch] for each in exposures]
-            self._question = _question(sent, [version, arms, caller])
+            try:
+                self._question = _question(sent, [version, arms, caller])
+            except (msgspec.MsgspecError, RecursionError, UnicodeError):  # the backend may know what to make of it
+                reads = self._stored = False
         if reads:
             self.found = cache.get(self._question, now, oldest)
         self.result = "hit" if self.found else "miss" if reads else "bypass"

@@ -53,17 +53,21 @@ class Bucket:
 class Ticket:
     """One request that was let in: what it holds until it leaves, and what its caller is told of the limits."""
 
-    __slots__ = ("_domain", "_drawn", "_guess", "_limiter")
+    __slots__ = ("_domain", "_drawn", "_guess", "_left", "_limiter")
 
     def __init__(self, limiter: "Limiter", domain: str, drawn: Mapping[Account, Bucket], guess: float) -> None:
         self._limiter, self._domain, self._drawn, self._guess = limiter, domain, drawn, guess
+        self._left = False
 
     def fields(self, now: float) -> str:
         """Write the header lines OpenAI's clients read: of the tightest limit of each kind."""
         return _told(self._drawn, now)
 
     def leave(self, tokens: int | None, now: float) -> None:
-        """Give back the place, and put the guess right; None when nobody counted the tokens."""
+        """Give back the place, once, and put the guess right; None when nobody counted the tokens."""
+        if self._left:
+            return
+        self._left = True
         self._limiter.leave(self._domain, self._drawn, 0.0 if tokens is None else tokens - self._guess, now)
 
 

@@ -47,7 +47,10 @@ class Metrics:
     spent: dict[tuple[str, str, str], float] = field(default_factory=dict)  # by whose limit, its name, and of what
     used: dict[tuple[str, str], float] = field(default_factory=dict)  # by domain with a budget: tokens, money
     cached: dict[tuple[str, str], int] = field(default_factory=dict)  # requests of domains with a cache, by what it did
+    shadows: dict[tuple[str, str, str], int] = field(default_factory=dict)  # copies by domain, version and result
     in_flight: int = 0
+    local_batches: int = 0  # times models in this process were asked
+    local_queries: int = 0  # texts they were asked
     outcomes_lost: int = 0
     outcomes_shipped: int = 0
     workers: int = 1
@@ -72,6 +75,10 @@ class Metrics:
     def cache(self, domain: str, result: str) -> None:
         """Count a request that could have been answered by a cache."""
         self.cached[domain, result] = self.cached.get((domain, result), 0) + 1
+
+    def shadow(self, domain: str, version: str, result: str) -> None:
+        """Count a request that was copied, or should have been."""
+        self.shadows[domain, version, result] = self.shadows.get((domain, version, result), 0) + 1
 
     def limit(self, domain: str, limit: str) -> None:
         """Count a request that a limit stopped."""
@@ -114,6 +121,8 @@ class Metrics:
         _line(lines, "vedette_gateway_workers", self.workers)
         for name, value, text in (
             ("vedette_gateway_worker_restarts_total", self.worker_restarts, "Workers that died and were replaced."),
+            ("vedette_local_batches_total", self.local_batches, "Times models in this process were asked."),
+            ("vedette_local_queries_total", self.local_queries, "Texts they were asked."),
             ("vedette_outcomes_lost_total", self.outcomes_lost, "Outcomes the journal could not take."),
             ("vedette_outcomes_shipped_total", self.outcomes_shipped, "Outcomes stored by the sink."),
             ("vedette_poll_failures_total", self.poll_failures, "Times the plan feed did not answer."),
@@ -136,6 +145,10 @@ class Metrics:
         _head(lines, "vedette_cache_requests_total", "counter", "Requests of domains with a cache: hit, miss, bypass.")
         for (domain, result), count in sorted(self.cached.items()):
             _line(lines, "vedette_cache_requests_total", count, domain=domain, result=result)
+
+        _head(lines, "vedette_shadow_requests_total", "counter", "Copies for a version in the shadow.")
+        for (domain, version, result), count in sorted(self.shadows.items()):
+            _line(lines, "vedette_shadow_requests_total", count, domain=domain, version=version, result=result)
 
     def _versions(self, lines: list[str]) -> None:
         figures = sorted(self.versions.items())

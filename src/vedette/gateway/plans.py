@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
+from vedette.gateway.batching import Line
 from vedette.gateway.breaker import Circuit
 from vedette.gateway.cache import ResponseCache
 from vedette.gateway.headers import forwarded, held_back
-from vedette.gateway.local import LocalPool, Model
+from vedette.gateway.local import LocalPool
 from vedette.gateway.openai import PATHS, Ask
 from vedette.gateway.retry import RetryBudget
 from vedette.gateway.upstream import Call, Headers, Origin, Pool, Receiver
@@ -31,6 +32,11 @@ class Target(Protocol):
     """One version of one domain as the request path needs it."""
 
     timeout: float
+
+    @property
+    def idle(self) -> bool:
+        """Whether one more request makes nobody wait."""
+        ...
 
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
         """Ask it."""
@@ -68,6 +74,11 @@ class RemoteTarget:
         }
         self.timeout = backend.timeout
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is a connection for one more."""
+        return self._origin.roomy
+
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
         """Send the request with this version's model name and key, and the client's harmless headers."""
         body = ask.rewritten(self._model)
@@ -89,15 +100,20 @@ def _clean(name: str, value: str) -> str:
 class LocalTarget:
     """A version in this process."""
 
-    __slots__ = ("_model", "_pool", "timeout")
+    __slots__ = ("_line", "_pool", "timeout")
 
-    def __init__(self, model: Model, pool: LocalPool) -> None:
-        self._model, self._pool = model, pool
+    def __init__(self, line: Line, pool: LocalPool) -> None:
+        self._line, self._pool = line, pool
         self.timeout = math.inf  # it has as long as the request
+
+    @property
+    def idle(self) -> bool:
+        """Whether a thread is free."""
+        return self._pool.idle
 
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:  # noqa: ARG002 - the protocol's
         """Ask the model on a thread."""
-        return self._pool.call(receiver, self._model, ask, request_id)
+        return self._pool.call(receiver, self._line, ask, request_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,34 +64,61 @@ class Recorder:
         rollout's.
         """
         if plan.config.prices or plan.config.budgets:
-            measures = _priced(plan, served, measures)
-            self.book(plan, measures)
+            measures = self._booked(plan, served, measures)
         self._metrics.of(plan.domain, choice.version).observe(
             status, seconds, error=measures.get("error") == 1, fallback=measures.get("fallback") == 1
         )
         if exposed.names:
             self._metrics.expose(plan.domain, exposed.names)
+        self._keep(
+            Outcome(
+                id=request_id,
+                domain=plan.domain,
+                at=datetime.now(UTC),
+                assigned=choice.version,
+                served=served,
+                plan_revision=0 if choice.arm == "experiment" else plan.revision,
+                bucket=choice.bucket,
+                status=status,
+                measures=measures,
+                exposures=exposed.exposures,
+                dimensions=exposed.dimensions,
+            )
+        )
+
+    def record_shadow(
+        self, request_id: str, plan: TrafficPlan, version: str, status: OutcomeStatus, measures: Mapping[str, float]
+    ) -> None:
+        """Keep the outcome of a copy whose answer nobody saw: it is no evidence, so it has no unit and no plan; it costs all the same."""
+        if plan.config.prices or plan.config.budgets:
+            measures = self._booked(plan, version, measures)
+        self._keep(
+            Outcome(
+                id=request_id,
+                domain=plan.domain,
+                at=datetime.now(UTC),
+                assigned=version,
+                served=version,
+                plan_revision=0,
+                bucket=-1,
+                status=status,
+                measures=measures,
+            )
+        )
+
+    def _booked(self, plan: TrafficPlan, served: str, measures: Mapping[str, float]) -> Mapping[str, float]:
+        measures = _priced(plan, served, measures)
+        self.book(plan, measures)
+        return measures
+
+    def _keep(self, outcome: Outcome) -> None:
         self.fresh = True
         try:
-            self._journal.append(
-                Outcome(
-                    id=request_id,
-                    domain=plan.domain,
-                    at=datetime.now(UTC),
-                    assigned=choice.version,
-                    served=served,
-                    plan_revision=0 if choice.arm == "experiment" else plan.revision,
-                    bucket=choice.bucket,
-                    status=status,
-                    measures=measures,
-                    exposures=exposed.exposures,
-                    dimensions=exposed.dimensions,
-                )
-            )
+            self._journal.append(outcome)
         except VedetteError as error:
             self._metrics.outcomes_lost += 1
             lost = self._metrics.outcomes_lost
-            _log.error("outcome %s of %s is lost, %d so far: %s", request_id, plan.domain, lost, error)
+            _log.error("outcome %s of %s is lost, %d so far: %s", outcome.id, outcome.domain, lost, error)
 
 
 def _priced(plan: TrafficPlan, served: str, measures: Mapping[str, float]) -> Mapping[str, float]:

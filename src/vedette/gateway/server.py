@@ -85,8 +85,8 @@ class Gateway:
         self._journal = Journal(self._folder, settings.worker)
         # Three threads, so that a feed that hangs keeps neither outcomes nor plans from their way.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
-        self._pool, self._local = Pool(settings), LocalPool(settings)
         metrics = Metrics()
+        self._pool, self._local = Pool(settings), LocalPool(settings, metrics)
         table = PlanTable(self._pool, self._local, self._threads, self._environment)
         recorder = Recorder(self._journal, metrics)
         admission = Admission(self._environment, settings.pepper_file)
@@ -167,6 +167,7 @@ class Gateway:
             exchange.cut_off()
         for connection in tuple(self.app.connections):
             connection.close_when_idle()
+        self.app.shadows.stop()
         flushed = loop.time() + _FLUSH
         await self._until(flushed if self._hurried else max(flushed, deadline), lambda: not self.app.connections)
         for connection in tuple(self.app.connections):
