@@ -91,12 +91,15 @@ class MockUpstream:
 
     async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         model, _, argument = asked.json["model"].partition(":")
-        await asyncio.sleep({"hang": 60.0, "slow": float(argument or 0)}.get(model, 0.0))
+        first = self.count(asked.json["model"]) == 1
+        await asyncio.sleep(_pause(model, argument, first=first))
         if model == "hang-up" or (model == "stale" and asked.nth):
             raise ConnectionError
         if model in RAW:
             writer.write(RAW[model])
             raise ConnectionError
+        if model == "slow-500" or (model == "late-then-500" and not first):
+            model, argument = "500", ""
         if model.isdigit():
             fields = f"retry-after: {argument}\r\n" if argument else ""
             _write(writer, int(model), {"error": {"message": f"upstream says {model}"}}, fields)
@@ -131,6 +134,13 @@ class MockUpstream:
             _chunk(writer, b"data: [DONE]\n\n")
         writer.write(b"0\r\n\r\n")
         await writer.drain()
+
+
+def _pause(model: str, argument: str, *, first: bool) -> float:
+    """Say how long a model takes; some only the first time."""
+    given = float(argument) if model.startswith(("slow", "late")) and argument else 0.0
+    pauses = {"hang": 60.0, "slow": given, "slow-500": given}
+    return pauses.get(model, {"late-once": 60.0, "late-then-500": given}.get(model, 0.0) if first else 0.0)
 
 
 async def _cut(writer: asyncio.StreamWriter) -> None:

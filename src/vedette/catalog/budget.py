@@ -14,6 +14,9 @@ from vedette.kernel.records import record
 
 Period = Literal["day", "month"]
 
+COUNTED = ("tokens_in", "tokens_out", "tokens_wasted")
+"""Measures that budgets of tokens are made of; those wasted were read by calls that were cut for another's sake."""
+
 OTHERS = "*"
 """The price of versions that have none of their own."""
 

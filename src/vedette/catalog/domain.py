@@ -7,6 +7,7 @@ from typing import Literal
 from vedette.catalog.breaker import Breaker
 from vedette.catalog.budget import Budget, Price
 from vedette.catalog.cache import Cache
+from vedette.catalog.hedge import Hedge
 from vedette.catalog.lifecycle import DomainState
 from vedette.catalog.limits import Limits
 from vedette.catalog.shadow import Shadow
@@ -39,7 +40,8 @@ class DomainConfig:
     ``access`` says whom gateways answer: everybody (``open``), or callers with one of the ``keys`` that are for it.
     ``limits`` hold for all callers together. ``timeout`` is how long an answer may take to begin; ``deadline`` is when
     it must have ended, streams too, which the header x-vedette-deadline may shorten for a request (0: none). Where
-    there is a ``breaker`` a backend that fails is left alone; where there is a ``cache`` answers are given again; a
+    there is a ``breaker`` a backend that fails is left alone; where there is a ``hedge`` one that is late to begin is
+    asked a second time; where there is a ``cache`` answers are given again; a
     ``shadow`` asks a version too whose answers nobody sees. ``prices`` are by version (``*``: all others); with them
     the cost of each answer is recorded, which ``budgets`` of money are made of.
     """
@@ -54,6 +56,7 @@ class DomainConfig:
     limits: Limits = Limits()
     deadline: Seconds = 0.0
     breaker: Breaker | None = None
+    hedge: Hedge | None = None
     cache: Cache | None = None
     shadow: Shadow | None = None
     prices: Mapping[str, Price] | None = None

@@ -6,7 +6,7 @@ The sums are read anew at most every few seconds, however many gateways ask; eac
 import threading
 from collections.abc import Sequence
 
-from vedette.catalog.budget import Period, Spent, begin_of
+from vedette.catalog.budget import COUNTED, Period, Spent, begin_of
 from vedette.control.instruments import Instruments
 from vedette.lake.evidence import LakeReader
 
@@ -40,7 +40,7 @@ class Spending:
         tokens = money = 0.0
         for step in self._lake.days(domain, since, now):
             sums = {name: moments.n * moments.mean for name, moments in step.measures.items()}
-            tokens += sums.get("tokens_in", 0.0) + sums.get("tokens_out", 0.0)
+            tokens += sum(sums.get(name, 0.0) for name in COUNTED)
             money += sums.get("cost", 0.0)
         found = Spent(domain=domain, per=per, since=since, at=now, tokens=tokens, money=money)
         self._known[domain, per] = tick, found

@@ -1,5 +1,6 @@
 """A whole answer, and how a backend's may be shown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vedette.gateway import wire
@@ -30,3 +31,8 @@ def shown(version: str, status: int, headers: Headers, body: bytes) -> Answer:
         return Answer(502, error_body(message, "server_error", "upstream_refused"))
     kind = b"" if status in {204, 304} else value_of(headers, b"content-type") or wire.JSON
     return Answer(status, body, kind, returned(headers))
+
+
+def told_arms(names: Mapping[str, str]) -> str:
+    """Write which arms of which experiments an answer is of."""
+    return f"x-vedette-experiments: {', '.join(map('='.join, names.items()))}\r\n" if names else ""

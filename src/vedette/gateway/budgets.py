@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from vedette.catalog.budget import Budget, Period, Spent, begin_of, end_of
+from vedette.catalog.budget import COUNTED, Budget, Period, Spent, begin_of, end_of
 from vedette.gateway.limits import Ticket
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.turning import TurnedAway
@@ -119,7 +119,7 @@ class Ledger:
         """Take note of what a request has used."""
         if not plan.config.budgets:
             return
-        tokens, money = measures.get("tokens_in", 0.0) + measures.get("tokens_out", 0.0), measures.get("cost", 0.0)
+        tokens, money = sum(measures.get(name, 0.0) for name in COUNTED), measures.get("cost", 0.0)
         self._purse(plan.domain).add(tokens, money, time.time())
         for kind, amount in zip(_KINDS, (tokens, money), strict=True):
             account = plan.domain, kind

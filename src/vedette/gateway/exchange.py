@@ -12,7 +12,7 @@ from typing import Protocol
 
 from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway import retry, wire
-from vedette.gateway.answer import Answer, is_stream, shown
+from vedette.gateway.answer import Answer, is_stream, shown, told_arms
 from vedette.gateway.breaker import Circuit
 from vedette.gateway.cache import Kept, Memo
 from vedette.gateway.deadlines import Deadlines
@@ -34,8 +34,6 @@ from vedette.routing.assign import Exposed
 from vedette.routing.choose import Choice
 
 _log = logging.getLogger("vedette.gateway")
-NO_USAGE = Usage()
-"""What an answer costs that nobody had to make."""
 
 
 class Context(Protocol):
@@ -85,6 +83,7 @@ class Exchange:
         self._stale_once = False  # a kept connection was found closed already
         self._failed = False  # the assigned version has
         self._fallback = False
+        self._hedges = 0 if served.hedged else None
         self._first: float | None = None  # when the first byte went to the client
         self._circuit: Circuit | None = None  # of the try that is under way
         self._memo: Memo | None = None
@@ -116,9 +115,14 @@ class Exchange:
             if not self._circuit.allow(monotonic()):
                 self._spare(self._circuit)
                 return
-        target = self._served.targets[self._version]
+        target = (self._served.hedged or self._served.targets)[self._version]
         self.due = min(self._deadline, monotonic() + target.timeout)
         self._call = target.call(self, self._sent, self._request_headers, self._request_id, fresh=fresh)
+
+    def hedged(self) -> None:
+        """Take note that a try became two calls."""
+        self._hedges = (self._hedges or 0) + 1
+        self._context.metrics.of(self._served.plan.domain, self._version).hedges += 1
 
     def _spare(self, circuit: Circuit) -> None:
         """Leave a backend alone that fails; the version has failed all the same."""
@@ -303,7 +307,7 @@ class Exchange:
 
     def _give_again(self, kept: Kept) -> None:
         """Answer as was answered before."""
-        self._finish(OutcomeStatus.OK, NO_USAGE)
+        self._finish(OutcomeStatus.OK, Usage())  # which costs nothing: nobody had to make it
         fields = b"%bage: %d\r\n" % (self._own_fields(), self._started - kept.at)
         if kept.stream:
             self._client.begin_stream(200, b"%bcontent-type: %b\r\n" % (fields, kept.kind))
@@ -325,11 +329,7 @@ class Exchange:
         more = self._ticket.fields(monotonic()) if self._ticket else ""
         if self._memo:
             more += f"x-vedette-cache: {self._memo.result}\r\n"
-        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{self._told_experiments()}{more}".encode()
-
-    def _told_experiments(self) -> str:
-        names = self._exposed.names
-        return f"x-vedette-experiments: {', '.join(map('='.join, names.items()))}\r\n" if names else ""
+        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{told_arms(self._exposed.names)}{more}".encode()
 
     def _finish(self, status: OutcomeStatus, usage: Usage | None, *, whole: bool = True, judged: bool = True) -> None:
         """Write down what became of it: ``whole`` if it came to its end, ``judged`` if that end is the version's."""
@@ -346,6 +346,7 @@ class Exchange:
             first = self._first and self._first - self._started
             state = (self._status, self._failed, self._fallback)
             course = Course(seconds, first, *state, whole, judged, usage, self._override_failed)
+            course.hedges = self._hedges
             course.missed = memo is not None and memo.result == "miss"
             measures = course.measures()
         if self._ticket:

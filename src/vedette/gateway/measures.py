@@ -21,6 +21,7 @@ class Course:
     judged: bool = True
     usage: Usage | None = None
     override_failed: bool | None = None
+    hedges: int | None = None  # times it was asked again for being late; None where nothing is
     missed: bool = False  # a cache that could have known the answer
 
     def measures(self) -> dict[str, float]:
@@ -38,6 +39,10 @@ class Course:
         usage = self.usage
         if usage and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
             measures["tokens_in"], measures["tokens_out"] = usage.prompt_tokens, usage.completion_tokens
+        if self.hedges is not None:
+            measures["hedged"] = int(self.hedges > 0)
+            if self.hedges and "tokens_in" in measures:  # of calls that were cut; what they had written nobody knows
+                measures["tokens_wasted"] = self.hedges * measures["tokens_in"]
         if self.override_failed is not None:
             measures["override_failed"] = int(self.override_failed)
         if self.missed:

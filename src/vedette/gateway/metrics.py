@@ -22,6 +22,7 @@ class VersionFigures:
     errors: int = 0
     fallbacks: int = 0
     retries: int = 0
+    hedges: int = 0
     opened: int = 0  # times its circuit did
     spared: int = 0  # requests its open circuit kept from its backend
     seconds: float = 0.0
@@ -160,6 +161,7 @@ class Metrics:
             ("vedette_request_errors_total", "errors", "Requests their assigned version failed."),
             ("vedette_request_fallbacks_total", "fallbacks", "Requests stable answered for the version on trial."),
             ("vedette_request_retries_total", "retries", "Second and later tries."),
+            ("vedette_request_hedges_total", "hedges", "Second calls to a version that was late to begin."),
             ("vedette_circuit_opened_total", "opened", "Times a version's backend was left alone for failing."),
             ("vedette_circuit_spared_total", "spared", "Requests an open circuit kept from a version's backend."),
         ):

@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
+from vedette.catalog.hedge import Hedge
 from vedette.gateway.batching import Line
 from vedette.gateway.breaker import Circuit
 from vedette.gateway.cache import ResponseCache
 from vedette.gateway.headers import forwarded, held_back
+from vedette.gateway.hedge import HedgedTarget
 from vedette.gateway.local import LocalPool
 from vedette.gateway.openai import PATHS, Ask
 from vedette.gateway.retry import RetryBudget
@@ -125,6 +127,7 @@ class ServedPlan:
     targets: Mapping[str, Target]
     budget: RetryBudget
     limited: bool  # whether its requests are counted
+    hedged: Mapping[str, HedgedTarget | Target] | None  # by version, where there is a hedge
     circuits: Mapping[str, Circuit] | None  # by version, where there is a breaker
     cache: ResponseCache | None
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -207,10 +210,13 @@ class PlanTable:
         self.refused = {**self.refused, plan.domain: Refusal(plan, reason)}
 
     def _build(self, plan: TrafficPlan, current: ServedPlan | None) -> ServedPlan:
+        targets = {version: self._target(plan, version) for version in plan.backends}
+        hedge = plan.config.hedge
         return ServedPlan(
             plan=plan,
             compiled=CompiledPlan(plan),
-            targets={version: self._target(plan, version) for version in plan.backends},
+            targets=targets,
+            hedged=_hedged(targets, hedge) if hedge else None,
             budget=current.budget if current else RetryBudget(),
             limited=plan.config.limits.any,
             circuits=_circuits(plan, current),
@@ -222,6 +228,14 @@ class PlanTable:
         if isinstance(backend, LocalBackend):
             return LocalTarget(self._local.load(backend), self._local)
         return RemoteTarget(backend, self._pool, self._environment)
+
+
+def _hedged(targets: Mapping[str, Target], hedge: Hedge) -> Mapping[str, HedgedTarget | Target]:
+    """Ask backends twice that are late; a model in this process would only keep itself from the first question."""
+    return {
+        version: target if isinstance(target, LocalTarget) else HedgedTarget(target, hedge)
+        for version, target in targets.items()
+    }
 
 
 def _circuits(plan: TrafficPlan, current: ServedPlan | None) -> Mapping[str, Circuit] | None:

@@ -89,7 +89,10 @@ class Recorder:
     def record_shadow(
         self, request_id: str, plan: TrafficPlan, version: str, status: OutcomeStatus, measures: Mapping[str, float]
     ) -> None:
-        """Keep the outcome of a copy whose answer nobody saw: it is no evidence, so it has no unit and no plan; it costs all the same."""
+        """Keep the outcome of a copy whose answer nobody saw: it is no evidence, so it has no unit and no plan.
+
+        It costs all the same.
+        """
         if plan.config.prices or plan.config.budgets:
             measures = self._booked(plan, version, measures)
         self._keep(
@@ -126,7 +129,8 @@ def _priced(plan: TrafficPlan, served: str, measures: Mapping[str, float]) -> Ma
     price = price_of(plan.config.prices or {}, served)
     if price is None or "tokens_in" not in measures:
         return measures
-    return {**measures, "cost": price.of(measures["tokens_in"], measures.get("tokens_out", 0.0))}
+    read = measures["tokens_in"] + measures.get("tokens_wasted", 0.0)
+    return {**measures, "cost": price.of(read, measures.get("tokens_out", 0.0))}
 
 
 def _book_nothing(plan: TrafficPlan, measures: Mapping[str, float]) -> None:
