@@ -9,6 +9,7 @@ DATA = "VEDETTE_DATA"
 SERVER = "VEDETTE_SERVER"
 ACTOR = "VEDETTE_ACTOR"
 OUTPUT = "VEDETTE_OUTPUT"
+SEGMENTS = "VEDETTE_SEGMENTS"
 DEFAULT_DATA = "vedette-data"
 
 
@@ -17,12 +18,14 @@ class Settings:
     """Where the data is (a folder or a database URL), or which server has it, who acts, and how results are shown.
 
     An empty ``server`` means the data is opened here. ``actor`` is empty when the operating system knows no name.
+    ``segments`` is the folder of sealed outcomes, empty for the usual one.
     """
 
     data: str = DEFAULT_DATA
     server: str = ""
     actor: str = ""
     output: str = "table"
+    segments: str = ""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -33,6 +36,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         server=found.get(SERVER) or "",
         actor=found.get(ACTOR) or _user(),
         output=found.get(OUTPUT) or "table",
+        segments=found.get(SEGMENTS) or "",
     )
 
 

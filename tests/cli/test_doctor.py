@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Stage
 from tests.cli.test_audit import edit
+from tests.lake.making import outcome
 
 from vedette.catalog.backend import LocalBackend
 from vedette.catalog.domain import DomainSpec
@@ -29,6 +30,19 @@ def test_sound_data_is_sound(stage):
     found = results(stage)
     assert {check["result"] for check in found.values()} == {"ok"}
     assert "ok" in stage.run("doctor").stdout
+
+
+def test_it_says_how_much_is_where_and_which_segments_are_gone(here):
+    """What is spooled and what is sealed is counted; a segment that is listed and not there fails, with what to do."""
+    with open_plane(here.folder) as plane:
+        plane.lake.ship("first", [outcome()])
+        assert plane.lake.seal().outcomes == 1
+    assert "in 1 segments" in results(here)["outcomes"]["message"]
+    (segment,) = (here.folder / "outcomes.segments").glob("*.parquet")
+    segment.unlink()
+    found = results(here, exits.UNSOUND)["outcomes"]
+    assert segment.name in found["message"]
+    assert "VEDETTE_SEGMENTS" in found["hint"]
 
 
 def test_a_folder_that_is_not_there_fails(here, tmp_path):

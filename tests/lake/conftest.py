@@ -5,10 +5,37 @@ import pytest
 from vedette.lake.outcomes import Lake
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+class SealingLake(Lake):
+    """A lake whose sealer is always there in time: whatever is asked for, or forgotten, is in a segment."""
+
+    def _over(self, *arguments):
+        self.seal()
+        return super()._over(*arguments)
+
+    def _again(self, ask):
+        self.seal()
+        return super()._again(ask)
+
+    def feedback(self, items):
+        """Seal what is spooled, then judge."""
+        self.seal()
+        return super().feedback(items)
+
+    def prune(self, *arguments):
+        """Seal what is spooled, then prune."""
+        self.seal()
+        return super().prune(*arguments)
+
+    def erase(self, domain):
+        """Seal what is spooled, then erase."""
+        self.seal()
+        super().erase(domain)
+
+
+@pytest.fixture(params=["sqlite", "sealed", "postgresql"])
 def lake_url(request, tmp_path):
     """The URL of a lake that does not exist yet."""
-    if request.param == "sqlite":
+    if request.param in {"sqlite", "sealed"}:
         return f"sqlite:///{tmp_path / 'outcomes.db'}"
     return request.getfixturevalue("postgres_url")
 
@@ -23,9 +50,9 @@ def local_lake(tmp_path):
 
 
 @pytest.fixture
-def lake(lake_url):
-    """An empty lake, on SQLite and then on PostgreSQL."""
-    opened = Lake(lake_url)
+def lake(lake_url, request):
+    """An empty lake, on SQLite, on SQLite with everything in segments, and on PostgreSQL."""
+    opened = (SealingLake if request.node.callspec.params.get("lake_url") == "sealed" else Lake)(lake_url)
     opened.migrate()
     yield opened
     opened.close()

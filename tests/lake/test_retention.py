@@ -72,11 +72,15 @@ def test_erasing_a_domain_leaves_the_others(lake):
     assert_sums_are_those_of(lake, "payments", [(again, again.measures)])
 
 
-def test_many_old_outcomes_go_in_slices(lake, monkeypatch):
-    """Dropping takes as many short transactions as it needs."""
-    monkeypatch.setattr("vedette.lake.retention._SLICE", 7)
-    lake.ship("old", [outcome(at=NOON - timedelta(days=31)) for _ in range(20)])
-    assert lake.prune(NOON) == 20
+def test_of_a_batch_only_what_is_old_goes(lake):
+    """Batches in the spool lose their old outcomes and keep the others; what is gone may come again and counts anew."""
+    batches = [[outcome(at=NOON - timedelta(days=31 * (n % 2))) for n in range(7)] for _ in range(3)]
+    for number, batch in enumerate(batches):
+        lake.ship(f"batch-{number}", batch)
+    assert lake.prune(NOON) == 9
+    young = [item for batch in batches for item in batch[::2]]
+    assert sorted(item.id for item in lake.outcomes("payments").items) == [item.id for item in young]
+    assert lake.ship("again", [item for batch in batches for item in batch]) == 9
 
 
 def test_sums_must_outlive_outcomes():

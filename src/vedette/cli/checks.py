@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import vedette
 from vedette.catalog.backend import LocalBackend
 from vedette.cli.output import ago
+from vedette.config import from_environment
 from vedette.control.plane import ControlPlane, open_plane, places
 from vedette.control.traffic import ALIVE
 from vedette.database.engine import sqlite_is_sound
@@ -83,6 +84,21 @@ def _guarded(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]
 
 def _answers(_: object, url: str) -> Check:
     return Check(name="server", result="ok", message=f"{url} answers")
+
+
+def _outcomes(plane: ControlPlane) -> Check:
+    held = plane.lake.holdings()
+    said = (
+        f"the outcome store answers; {held.spooled:,} outcomes spooled, {held.sealed:,} in {held.segments:,} segments"
+    )
+    if held.missing:
+        return Check(
+            name="outcomes",
+            result="fail",
+            message=f"{said}; {len(held.missing)} segments are not where they are looked for: {held.missing[0]} …",
+            hint="set VEDETTE_SEGMENTS to the folder the server has, or restore it from a backup",
+        )
+    return Check(name="outcomes", result="ok", message=said)
 
 
 def _versions() -> Check:
@@ -177,10 +193,10 @@ def _database(url: str) -> Iterator[Check]:
 
 
 def _of_plane(data: str) -> Iterator[Check]:
-    with open_plane(data) as plane:
+    with open_plane(data, segments=from_environment().segments) as plane:
         now = datetime.now(UTC)
         plane.lake.minutes("doctor", now - timedelta(minutes=1), now)
-        yield Check(name="outcomes", result="ok", message="the outcome store answers")
+        yield _outcomes(plane)
         for name, check in (
             ("audit log", lambda: _audit(plane)),
             ("clock", lambda: _clock(plane, now)),

@@ -1,7 +1,11 @@
-"""What has to be done once an hour: forget what is older than it is kept. Idempotent, so every replica may do it."""
+"""What has to be done now and then: forget what is older than it is kept, and seal what was spooled.
+
+Idempotent, so every replica may do it.
+"""
 
 import logging
 import threading
+from dataclasses import astuple
 from datetime import timedelta
 
 from vedette.control.instruments import Instruments
@@ -14,6 +18,24 @@ log = logging.getLogger(__name__)
 
 EFFECTS = timedelta(days=7)
 """How long performed effects are remembered."""
+
+
+class Archivist:
+    """Moves outcomes from the lake's spool to segments, where there is a folder for those; one replica at a time."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    def run(self, stop: threading.Event, interval: float = 60.0) -> None:
+        """Seal every ``interval`` seconds until ``stop`` is set; what fails stays spooled and is tried again."""
+        while not stop.wait(interval):
+            try:
+                done = self._lake.seal()
+            except VedetteError as error:
+                log.warning("outcomes were not sealed, trying again later: %s", error)
+            else:
+                if done.outcomes or done.merged or done.orphans:
+                    log.info("%d outcomes sealed, %d segments merged, %d orphans removed", *astuple(done))
 
 
 class Housekeeper:

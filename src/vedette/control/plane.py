@@ -12,7 +12,7 @@ from vedette.control.domains import Domains
 from vedette.control.experiments import MultiVariantTestManager
 from vedette.control.governance import DomainGovernance
 from vedette.control.instruments import Instruments
-from vedette.control.jobs import Housekeeper
+from vedette.control.jobs import Archivist, Housekeeper
 from vedette.control.keys import Keys
 from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
@@ -39,6 +39,9 @@ class ControlPlane:
         governance: the audit log.
         lake: outcomes and the evidence they are.
         reconciler: moves rollouts and experiments, one pass at a time or in the background (`start`).
+        courier: delivers what committed changes told to do.
+        housekeeper: forgets what is older than it is kept.
+        archivist: moves outcomes to segments.
         folder: where local files live.
     """
 
@@ -61,6 +64,7 @@ class ControlPlane:
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)
         self.courier = Courier(store, clocks)
         self.housekeeper = Housekeeper(store, lake, clocks)
+        self.archivist = Archivist(lake)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -70,6 +74,7 @@ class ControlPlane:
             "reconciler": partial(self.reconciler.run, self._stop, interval),
             "courier": partial(self.courier.run, self._stop, interval),
             "housekeeper": partial(self.housekeeper.run, self._stop),
+            "archivist": partial(self.archivist.run, self._stop),
         }
         for name, run in work.items():
             thread = threading.Thread(target=run, name=f"vedette-{name}", daemon=True)
@@ -94,25 +99,33 @@ class ControlPlane:
 
 @record
 class Places:
-    """Where a plane's data is: the folder of local files, and the URLs of the store and the lake."""
+    """Where a plane's data is: the folder of local files, the URLs of the store and the lake, the lake's segments.
+
+    ``segments`` is None where the lake has its own place for them, or none at all.
+    """
 
     folder: Path
     control: str
     outcomes: str
+    segments: Path | None
 
 
-def places(url: str | Path) -> Places:
-    """Say where the data of a folder or of a database URL is."""
-    place = str(url)
+def places(url: str | Path, segments: str | Path = "") -> Places:
+    """Say where the data of a folder or of a database URL is; segments are beside SQLite's files unless given."""
+    place, named = str(url), Path(segments) if str(segments) else None
     if "://" in place and not place.startswith("sqlite"):
-        return Places(folder=Path(DEFAULT), control=place, outcomes=place)
+        return Places(folder=Path(DEFAULT), control=place, outcomes=place, segments=named)
     control = place if "://" in place else f"sqlite:///{place}/control.db"
     folder = Path(control.split("///", 1)[-1]).parent
-    return Places(folder=folder, control=control, outcomes=f"sqlite:///{folder}/outcomes.db")
+    return Places(folder=folder, control=control, outcomes=f"sqlite:///{folder}/outcomes.db", segments=named)
 
 
 def open_plane(
-    url: str | Path = DEFAULT, *, actor: str | None = None, instruments: Instruments | None = None
+    url: str | Path = DEFAULT,
+    *,
+    actor: str | None = None,
+    instruments: Instruments | None = None,
+    segments: str | Path = "",
 ) -> ControlPlane:
     """Open (and make or migrate, when needed) a control plane.
 
@@ -121,14 +134,16 @@ def open_plane(
         actor: who acts where a call names nobody; the name of the operating system's user unless given. Empty makes
             every write name its actor, as a server needs it.
         instruments: clocks and ids of your own, for tests.
+        segments: the folder of sealed outcomes, the same for every process on this data. Unless given it is beside
+            SQLite's files; with PostgreSQL there is none, and outcomes stay in the database until they are dropped.
 
     Raises:
         InvalidInput: the URL is none.
         Unavailable: the database does not answer.
         Refused: a newer vedette made the database.
     """
-    where = places(url)
-    store, lake = Store(where.control), Lake(where.outcomes)
+    where = places(url, segments)
+    store, lake = Store(where.control), Lake(where.outcomes, segments=where.segments)
     store.migrate()
     lake.migrate()
     return ControlPlane(store, lake, where.folder, instruments, _user() if actor is None else actor)

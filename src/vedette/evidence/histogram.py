@@ -24,6 +24,7 @@ ZERO = LOWEST - 1
 _SCALE = 1.0 / math.log(GAMMA)
 _SMALLEST = GAMMA**LOWEST
 _LARGEST = GAMMA**OVERFLOW
+_DOUBTFUL = 1e-9
 
 
 def index_of(value: float) -> int:
@@ -39,6 +40,24 @@ def index_of(value: float) -> int:
     if value >= 0.0:
         return ZERO
     raise InvalidInput(f"a histogram counts magnitudes, from 0 upwards; {value} is none")
+
+
+def indices_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Bins of many values: those that `index_of` gives, each of them.
+
+    Raises:
+        InvalidInput: A value is negative or NaN.
+    """
+    if not (values >= 0.0).all():
+        raise InvalidInput("a histogram counts magnitudes, from 0 upwards", hint="a value is negative or NaN")
+    inside = (values >= _SMALLEST) & (values < _LARGEST)
+    place = np.log(np.where(inside, values, 1.0)) * _SCALE
+    found = np.floor(place).astype(np.int64)
+    # Two logarithms may differ in the last digit; beside an edge, the one that `index_of` takes decides.
+    for near in np.flatnonzero(np.abs(place - np.rint(place)) < _DOUBTFUL):
+        if inside[near]:
+            found[near] = index_of(float(values[near]))
+    return np.where(inside, found, np.where(values >= _LARGEST, OVERFLOW, ZERO))
 
 
 def lower_edge(index: int) -> float:

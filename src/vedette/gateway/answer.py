@@ -7,6 +7,9 @@ from vedette.gateway.headers import returned, value_of
 from vedette.gateway.openai import error_body
 from vedette.gateway.upstream import Headers
 
+EVENTS = b"text/event-stream"
+"""The kind of an answer that is a stream."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -16,11 +19,6 @@ class Answer:
     body: bytes
     kind: bytes = wire.JSON
     fields: bytes = b""
-
-
-def is_stream(headers: Headers) -> bool:
-    """Say whether an answer is a stream of events."""
-    return (value_of(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
 
 
 def shown(version: str, status: int, headers: Headers, body: bytes) -> Answer:

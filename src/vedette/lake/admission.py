@@ -21,8 +21,6 @@ _MOST_EXPOSURES = 64
 _LARGEST = 1e100  # its square, summed up, is still a number
 _LARGEST_REVISION = 2**31 - 1
 
-_check_name = lru_cache(maxsize=4096)(check_name)
-
 
 def check_outcome(outcome: Outcome) -> None:
     """Let a countable outcome pass.
@@ -30,8 +28,8 @@ def check_outcome(outcome: Outcome) -> None:
     Raises:
         InvalidInput: Its id, domain, version, time, plan revision, bucket, a measure, exposure or dimension is none.
     """
-    for text in (outcome.id, outcome.domain, outcome.assigned, outcome.served or "-"):
-        _check_text(text)
+    _check_text(outcome.id)
+    _check_texts(outcome.domain, outcome.assigned, outcome.served or "-")
     if outcome.at.tzinfo is None:
         raise InvalidInput(f"outcome {outcome.id} lacks the time zone of its time")
     if not 0 <= outcome.plan_revision <= _LARGEST_REVISION:
@@ -60,6 +58,20 @@ def _check_text(text: str, longest: int = _LONGEST_TEXT) -> None:
         raise InvalidInput(f"{text[:longest]!r} names nothing", hint=f"use 1 to {longest} printable signs")
 
 
+@lru_cache(maxsize=4096)
+def _check_texts(*texts: str) -> None:
+    for text in texts:
+        _check_text(text)
+
+
+@lru_cache(maxsize=4096)
+def _check_names(names: tuple[str, ...]) -> None:
+    for name in names:
+        check_name(name, "measure")
+    if REQUESTS in names:
+        raise InvalidInput(f"{REQUESTS!r} is counted for every outcome", hint="leave it out")
+
+
 @lru_cache(maxsize=4096)  # requests are many, arms are few
 def _check_exposure(experiment: str, arm: str, epoch: int) -> None:
     _check_text(experiment)
@@ -84,10 +96,11 @@ def _check_exposures(outcome: Outcome) -> None:
 
 
 def _check_measures(outcome_id: str, measures: Mapping[str, float]) -> None:
+    _check_names(tuple(measures))
+    values = measures.values()
+    if sum(map(abs, values)) <= _LARGEST and min(values, default=0.0) >= 0:  # nearly always; NaN is neither
+        return
     for name, value in measures.items():
-        _check_name(name, "measure")
-        if name == REQUESTS:
-            raise InvalidInput(f"outcome {outcome_id} brings {REQUESTS!r}, which is counted for it")
         if not abs(value) <= _LARGEST:  # NaN is refused too
             raise InvalidInput(f"outcome {outcome_id} has {name} = {value}", hint="measures are numbers up to 1e100")
         if value < 0 and name in _MAGNITUDES:

@@ -15,9 +15,8 @@ import numpy as np
 from msgspec import Struct, msgpack
 
 from vedette.evidence.arms import BUCKET_ROWS, ArmSums
-from vedette.evidence.histogram import OVERFLOW, ZERO, Histogram, index_of
+from vedette.evidence.histogram import OVERFLOW, ZERO, Histogram
 from vedette.evidence.summary import FloatArray, Moments
-from vedette.lake.admission import REQUESTS
 
 _BINS = OVERFLOW - ZERO + 1
 
@@ -35,6 +34,16 @@ class CellKey(NamedTuple):
     hour: int
 
 
+class ExposureKey(NamedTuple):
+    """One arm of an experiment in one epoch of its split and one hour, in hours since 1970."""
+
+    domain: str
+    experiment: str
+    epoch: int
+    arm: str
+    hour: int
+
+
 class _Part(Struct, array_like=True):
     """The stored form: rows of little-endian 64-bit floats, by measure."""
 
@@ -44,38 +53,6 @@ class _Part(Struct, array_like=True):
 
 _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(_Part).decode
-
-
-class Tally:
-    """Counts the outcomes of one cell in one batch."""
-
-    __slots__ = ("_bins", "_buckets")
-
-    def __init__(self) -> None:
-        self._buckets: dict[str, dict[int, list[float]]] = {}
-        self._bins: dict[str, dict[int, int]] = {}
-
-    def add(self, bucket: int, measures: Mapping[str, float]) -> None:
-        """Count the measures of one outcome."""
-        for name, value in measures.items():
-            count(self._buckets.setdefault(name, {}).setdefault(bucket, [0.0, 0.0, 0.0]), value)
-            if name != REQUESTS:
-                bins = self._bins.setdefault(name, {})
-                index = index_of(max(value, 0.0))
-                bins[index] = bins.get(index, 0) + 1
-
-    def encoded(self) -> bytes:
-        """Write what was counted as a part."""
-        buckets = {name: [(key, *sums) for key, sums in rows.items()] for name, rows in self._buckets.items()}
-        return part_of(buckets, {name: list(rows.items()) for name, rows in self._bins.items()})
-
-
-def count(sums: list[float], value: float) -> None:
-    """Count a value into n, mean and centred second moment (Welford 1962)."""
-    sums[0] += 1.0
-    shift = value - sums[1]
-    sums[1] += shift / sums[0]
-    sums[2] += shift * (value - sums[1])
 
 
 def arm_of(parts: Iterable[bytes]) -> ArmSums:
@@ -100,16 +77,19 @@ def merged(parts: Sequence[bytes]) -> bytes:
     return part_of(buckets, bins)
 
 
+def encoded_part(buckets: dict[str, bytes], bins: dict[str, bytes]) -> bytes:
+    """Write a part from rows that are packed already."""
+    return _encode(_Part(buckets, bins))
+
+
 def part_of(buckets: Mapping[str, object], bins: Mapping[str, object]) -> bytes:
     """Write a part from rows of bucket, n, mean and centred, and rows of bin and n, by measure."""
 
     def packed(rows: object) -> bytes:
         return np.asarray(rows, "<f8").tobytes()
 
-    return _encode(
-        _Part(
-            {name: packed(rows) for name, rows in buckets.items()}, {name: packed(rows) for name, rows in bins.items()}
-        )
+    return encoded_part(
+        {name: packed(rows) for name, rows in buckets.items()}, {name: packed(rows) for name, rows in bins.items()}
     )
 
 

@@ -6,6 +6,7 @@ decide and write without races, never deadlock, and the same statements serve bo
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -22,6 +23,13 @@ class LakeDatabase(Database):
         postgres = {} if url.startswith("sqlite") else {"paramstyle": "format"}
         super().__init__(url, patience=patience, what="lake", file="outcomes.db", **postgres)
         self.schema = None if self.is_sqlite else "lake"
+
+    @property
+    def folder(self) -> Path | None:
+        """Where segments are unless told otherwise: beside a SQLite file; a server has no such place."""
+        if not self.is_sqlite:
+            return None
+        return Path(str(self.url.database).removeprefix("file:")).with_suffix(".segments")
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

@@ -1,36 +1,43 @@
 """What the lake answers: evidence for decisions, minutes for charts, and the outcomes themselves."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from pathlib import Path
+from typing import TypeVar
 
-import msgspec
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
 from vedette.evidence.arms import NOTHING, ArmSums, Cell, Evidence
 from vedette.evidence.experiment import ExperimentEvidence, ExperimentHour
-from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.evidence.outcome import Outcome
 from vedette.evidence.summary import Moments
-from vedette.kernel.errors import InvalidInput, NotFound
+from vedette.kernel.errors import Corrupt, InvalidInput, NotFound
 from vedette.kernel.records import record
 from vedette.lake import experiments
-from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import arm_of
+from vedette.lake.clock import HOUR, MINUTE, microseconds, moment
 from vedette.lake.engine import LakeDatabase
-from vedette.lake.exposures import dimensions_of, exposures_of
-from vedette.lake.rollups import HOUR, MINUTE, microseconds, moment
+from vedette.lake.history import FileGone, History, Snapshot, snapshot
+from vedette.lake.queries import Page
+from vedette.lake.reading import located, read_page
+from vedette.lake.rollups import STEPS, Sums, add_sums, sums_of
 from vedette.lake.tables import Tables
 
 NO_REVISION = 0
 """The plan revision of requests whose version an experiment decided: no rollout reads them."""
 
+_SNAPSHOTS = 5
+"""Snapshots taken before a file that is not there counts as lost."""
+
+Answer = TypeVar("Answer")
+
 
 @record
 class Minute:
-    """What one version of a domain did in the minute that begins at ``at``: moments by measure."""
+    """What one version of a domain did in the minute (or hour, or day) that begins at ``at``: moments by measure."""
 
     at: datetime
     version: str
@@ -45,25 +52,60 @@ class OutcomePage:
     after: str
 
 
+@record
+class Holdings:
+    """What is stored where: outcomes in the spool and in segments, and segments whose files are not there."""
+
+    spooled: int
+    sealed: int
+    segments: int
+    missing: tuple[str, ...]
+
+
 class LakeReader:
     """The lake, to be asked; many may ask at once, and never wait for who writes.
 
     Args:
         url: ``sqlite:///folder/outcomes.db`` or ``postgresql://user:password@host:5432/name``.
         patience: Seconds a writer waits for another one before it gives up.
+        segments: The folder of the segments, one that every replica can reach; beside a SQLite file unless given. A
+            lake in PostgreSQL that is given none keeps its outcomes in the spool.
 
     Raises:
         InvalidInput: The URL names neither.
         Unavailable: The driver is missing, or the folder of the file cannot be made.
     """
 
-    def __init__(self, url: str, *, patience: float = 10.0) -> None:
+    def __init__(self, url: str, *, patience: float = 10.0, segments: Path | None = None) -> None:
         self._database = LakeDatabase(url, patience=patience)
         self._tables = Tables.of(self._database.schema)
+        self._segments = segments or self._database.folder
+        self._engine = History()
 
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
+        self._engine.close()
+
+    def holdings(self) -> Holdings:
+        """Say how many outcomes are stored where, and which segments' files are missing.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        segments, spooled = self._tables.segments.c, self._tables.spool.c
+        with self._database.reading() as connection:
+            waiting = connection.scalar(select(func.coalesce(func.sum(spooled.outcomes), 0)))
+            listed = connection.execute(select(segments.name, segments.outcomes).where(~segments.dropped)).all()
+        there = (
+            {path.name for path in self._segments.iterdir()} if self._segments and self._segments.is_dir() else set()
+        )
+        return Holdings(
+            spooled=int(waiting or 0),
+            sealed=sum(row.outcomes for row in listed),
+            segments=len(listed),
+            missing=tuple(sorted(row.name for row in listed if row.name not in there)),
+        )
 
     def evidence(
         self,
@@ -96,17 +138,16 @@ class LakeReader:
 
     def requests_by_revision(self, domain: str, plan_revisions: Collection[int]) -> dict[int, dict[str, int]]:
         """Count the requests assigned to each version under each plan revision that had any."""
-        sums, series = self._tables.minute_sums.c, self._tables.series.c
+        rollups = self._tables.rollups.c
         query = (
-            select(series.plan_revision, series.version, func.sum(sums.n))
-            .join_from(self._tables.series, self._tables.minute_sums, series.id == sums.series)
+            select(rollups.plan_revision, rollups.version, func.sum(rollups.requests))
             .where(
-                series.domain == domain,
-                series.plan_revision.in_(set(plan_revisions) - {NO_REVISION}),
-                series.measure == REQUESTS,
+                rollups.domain == domain,
+                rollups.step == STEPS[-1],
+                rollups.plan_revision.in_(set(plan_revisions) - {NO_REVISION}),
             )
-            .group_by(series.plan_revision, series.version)
-            .order_by(series.plan_revision, series.version)
+            .group_by(rollups.plan_revision, rollups.version)
+            .order_by(rollups.plan_revision, rollups.version)
         )
         counts: dict[int, dict[str, int]] = defaultdict(dict)
         with self._database.reading() as connection:
@@ -153,8 +194,26 @@ class LakeReader:
         Raises:
             Unavailable: The database does not answer.
         """
-        with self._database.reading() as connection:
-            return experiments.by_dimension(connection, self._tables, domain, experiment, dimension, limit)
+        return self._over(
+            domain, lambda taken: experiments.by_dimension(self._engine, taken, domain, experiment, dimension, limit)
+        )
+
+    def recounted(
+        self, domain: str, experiment: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> ExperimentEvidence:
+        """Count an experiment anew from the stored outcomes; what `experiment` says, as long as all of them are kept.
+
+        Of a request whose client left, only what was judged later counts.
+
+        Raises:
+            Unavailable: The database does not answer, or segments cannot be read.
+        """
+        return self._over(
+            domain,
+            lambda taken: experiments.recounted(self._engine, taken, domain, experiment, since, until),
+            since,
+            until,
+        )
 
     def overlap(
         self, domain: str, first: str, second: str, *, limit: int = experiments.MOST_OUTCOMES
@@ -167,26 +226,39 @@ class LakeReader:
             InvalidInput: The two are the same.
             Unavailable: The database does not answer.
         """
-        with self._database.reading() as connection:
-            return experiments.overlap(connection, self._tables, domain, first, second, limit)
+        return self._over(domain, lambda taken: experiments.overlap(self._engine, taken, domain, first, second, limit))
 
     def minutes(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
         """Give what each version did in each minute from the one of `since` to before `until`, in order of time."""
-        sums, series = self._tables.minute_sums.c, self._tables.series.c
+        return self._rollups(domain, STEPS[0], since, until)
+
+    def hours(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
+        """Give what each version did in each hour from the one of `since` to before `until`, in order of time."""
+        return self._rollups(domain, STEPS[1], since, until)
+
+    def days(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
+        """Give what each version did on each day (in UTC) from that of `since` to before `until`, in order of time."""
+        return self._rollups(domain, STEPS[2], since, until)
+
+    def _rollups(self, domain: str, step: int, since: datetime, until: datetime) -> tuple[Minute, ...]:
+        rollups, length = self._tables.rollups.c, step * MINUTE
+        first, last = microseconds(since) // length * step, (microseconds(until) - 1) // length * step
         query = (
-            select(sums.minute, series.version, series.measure, sums.n, sums.mean, sums.centred)
-            .join_from(self._tables.series, self._tables.minute_sums, series.id == sums.series)
-            .where(
-                series.domain == domain,
-                sums.minute.between(microseconds(since) // MINUTE, (microseconds(until) - 1) // MINUTE),
-            )
-            .order_by(sums.minute, series.version, series.measure, series.plan_revision)
+            select(rollups.begins, rollups.version, rollups.sums)
+            .where(rollups.domain == domain, rollups.step == step, rollups.begins.between(first, last))
+            .order_by(rollups.begins, rollups.plan_revision, rollups.version)
         )
+        found: dict[tuple[int, str], Sums] = {}
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            for begins, version, stored in connection.execute(query):
+                add_sums(found.setdefault((begins, version), {}), sums_of(stored))
         return tuple(
-            Minute(at=moment(minute * MINUTE), version=version, measures=_by_measure(of_version))
-            for (minute, version), of_version in groupby(rows, key=itemgetter(0, 1))
+            Minute(
+                at=moment(begins * MINUTE),
+                version=version,
+                measures={name: Moments(*sums) for name, sums in sorted(found[begins, version].items())},
+            )
+            for begins, version in sorted(found)
         )
 
     def outcome(self, outcome_id: str) -> Outcome:
@@ -195,12 +267,10 @@ class LakeReader:
         Raises:
             NotFound: It has not been shipped yet, was never recorded, or is older than outcomes are kept.
         """
-        table = self._tables.outcomes
-        with self._database.reading() as connection:
-            row = connection.execute(table.select().where(table.c.id == outcome_id)).one_or_none()
-        if row is None:
+        found = self._again(lambda connection: located(connection, self._tables, self._segments, [outcome_id]))
+        if outcome_id not in found:
             raise NotFound(f"there is no outcome {outcome_id!r}", hint="it may not have been shipped yet")
-        return outcome_of(row)
+        return found[outcome_id]
 
     def outcomes(
         self,
@@ -217,22 +287,46 @@ class LakeReader:
         Raises:
             InvalidInput: `after` is not the end of a page.
         """
-        table = self._tables.outcomes
-        query = table.select().where(table.c.domain == domain).order_by(table.c.at.desc(), table.c.id.desc())
-        if version:
-            query = query.where(table.c.assigned == version)
-        if since:
-            query = query.where(table.c.at >= microseconds(since))
-        if until:
-            query = query.where(table.c.at < microseconds(until))
-        if after:
-            query = query.where(tuple_(table.c.at, table.c.id) < tuple_(*_read_cursor(after)))
-        with self._database.reading() as connection:
-            rows = connection.execute(query.limit(limit + 1)).all()
-        items = rows[:limit]
-        return OutcomePage(
-            items=tuple(map(outcome_of, items)), after=f"{items[-1].at}~{items[-1].id}" if len(rows) > limit else ""
+        page = Page(
+            domain=domain,
+            version=version,
+            since=microseconds(since) if since else None,
+            until=microseconds(until) if until else None,
+            after=_read_cursor(after) if after else None,
+            limit=limit + 1,
         )
+        found = self._over(domain, lambda taken: read_page(self._engine, taken, page), since, until)
+        items = found[:limit]
+        more = len(found) > limit and items
+        return OutcomePage(items=tuple(items), after=f"{microseconds(items[-1].at)}~{items[-1].id}" if more else "")
+
+    def _over(
+        self,
+        domain: str,
+        ask: Callable[[Snapshot], Answer],
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Answer:
+        """Ask a snapshot of what is stored; another one when its files were merged or dropped meanwhile."""
+        span = microseconds(since) if since else None, microseconds(until) if until else None
+        for _ in range(_SNAPSHOTS):
+            with self._database.reading() as connection:
+                taken = snapshot(connection, self._tables, self._segments, domain, *span)
+            try:
+                return ask(taken)
+            except FileGone as error:
+                gone = error
+        raise Corrupt(f"a segment is listed and not there: {gone}", hint="restore its folder from a backup") from gone
+
+    def _again(self, ask: Callable[[Connection], Answer]) -> Answer:
+        """Ask in a reading transaction, and again when a segment was merged or dropped meanwhile."""
+        for _ in range(_SNAPSHOTS):
+            try:
+                with self._database.reading() as connection:
+                    return ask(connection)
+            except FileGone as error:
+                gone = error
+        raise Corrupt(f"a segment is listed and not there: {gone}", hint="restore its folder from a backup") from gone
 
     def _cells(
         self, connection: Connection, domain: str, canary: str, stable: str, revisions: Collection[int]
@@ -270,32 +364,6 @@ class LakeReader:
         if before_revision is not None:
             query = query.where(cells.plan_revision < before_revision)
         return arm_of(connection.scalars(query))
-
-
-def outcome_of(row: Row[Any]) -> Outcome:
-    """Read an outcome from its row."""
-    return Outcome(
-        id=row.id,
-        domain=row.domain,
-        at=moment(row.at),
-        assigned=row.assigned,
-        served=row.served,
-        plan_revision=row.plan_revision,
-        bucket=row.bucket,
-        status=OutcomeStatus(row.status),
-        measures=msgspec.json.decode(row.measures, type=dict[str, float]),
-        exposures=exposures_of(row.exposures),
-        dimensions=dimensions_of(row.dimensions),
-    )
-
-
-def _by_measure(rows: Iterable[Any]) -> dict[str, Moments[float]]:
-    measures: dict[str, Moments[float]] = {}
-    for row in rows:
-        moments: Moments[float] = Moments(row.n, row.mean, row.centred)
-        known = measures.get(row.measure)
-        measures[row.measure] = known + moments if known else moments
-    return measures
 
 
 def _read_cursor(after: str) -> tuple[int, str]:

@@ -1,32 +1,35 @@
 """What the lake answers about experiments: sums of arms, hour by hour, and cuts of the outcomes themselves.
 
 Sums are kept of every arm, so evidence costs by arms and hours, never by requests. Cuts that nobody keeps sums of (by a
-dimension, or of two experiments at once) are counted from the stored outcomes when they are asked for, the newest
-first and in one pass, in memory that does not grow with their number.
+dimension, or of two experiments at once) are counted from the stored outcomes when they are asked for, in SQL (see
+`lake.queries`), in memory that does not grow with their number but for the limit.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
+import duckdb
 import msgspec
-from sqlalchemy import Connection, Row, Select, select
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, select
 
-from vedette.evidence.arms import ArmSums
+from vedette.evidence.arms import BUCKET_ROWS, ArmSums
 from vedette.evidence.experiment import ExperimentEvidence, ExperimentHour
-from vedette.evidence.outcome import OutcomeStatus
+from vedette.evidence.histogram import Histogram
+from vedette.evidence.summary import Moments
 from vedette.kernel.errors import InvalidInput
 from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import MOST_PARTS, arm_of, merged
-from vedette.lake.exposures import SharedTally, arms_of, cluster_of, dimensions_of
-from vedette.lake.rollups import HOUR, microseconds
+from vedette.lake.clock import HOUR, microseconds
+from vedette.lake.dialect import DUCKDB
+from vedette.lake.history import History, Snapshot
+from vedette.lake.queries import Cut
 from vedette.lake.tables import Tables
-
-Key = TypeVar("Key", bound=Hashable)
-Arms = Mapping[str, tuple[int, str]]
 
 MOST_OUTCOMES = 1_000_000
 """The outcomes a cut counts, unless told otherwise: the newest ones."""
@@ -36,15 +39,10 @@ MOST_VALUES = 100
 
 OTHERS = "(others)"
 
-_CHUNK = 10_000
+Key = tuple[str, ...]
+Columns = Mapping[str, NDArray[Any]]
+
 _PARTS = 64
-_MEASURES = msgspec.json.Decoder(dict[str, float])
-_MEASURED = frozenset(  # by gateways; of a request whose client left, only what was said later counts
-    {
-        "error", "fallback", "rejected", "partial", "override_failed", "latency_ms", "ttft_ms", "tokens_in",
-        "tokens_out",
-    }
-)  # fmt: skip
 
 
 def evidence(
@@ -76,37 +74,85 @@ def hours(
 
 
 def by_dimension(
-    connection: Connection, tables: Tables, domain: str, experiment: str, dimension: str, limit: int
+    history: History, taken: Snapshot, domain: str, experiment: str, dimension: str, limit: int
 ) -> dict[str, ExperimentEvidence]:
     """Cut what was seen of an experiment by the values of a dimension; "" is where it was not said."""
-    known: dict[str, None] = {}
+    cut = Cut(
+        domain=domain,
+        experiments=(experiment,),
+        dimension=dimension,
+        limit=limit,
+        values=MOST_VALUES,
+        others=msgspec.json.encode(OTHERS).decode(),
+    )
+    found: dict[str, dict[int, dict[str, ArmSums]]] = {}
+    for (arm, value), sums in count(history, taken, cut).items():
+        name, epoch = _arm(arm)
+        found.setdefault(msgspec.json.decode(value) if value else "", {}).setdefault(epoch, {})[name] = sums
+    return {value: _evidence(epochs) for value, epochs in sorted(found.items())}
 
-    def keys(row: Row[Any], arms: Arms) -> tuple[str, int, str]:
-        value = dimensions_of(row.dimensions).get(dimension, "")
-        if value not in known and len(known) < MOST_VALUES:
-            known[value] = None
-        return value if value in known else OTHERS, *arms[experiment]
 
-    cut: dict[str, dict[int, dict[str, ArmSums]]] = {}
-    for (value, epoch, arm), sums in sorted(_scan(connection, tables, domain, (experiment,), limit, keys).items()):
-        cut.setdefault(value, {}).setdefault(epoch, {})[arm] = sums
-    return {value: ExperimentEvidence(epochs=epochs) for value, epochs in cut.items()}
+def recounted(
+    history: History, taken: Snapshot, domain: str, experiment: str, since: datetime | None, until: datetime | None
+) -> ExperimentEvidence:
+    """Count an experiment from the stored outcomes, all of them."""
+    cut = Cut(
+        domain=domain,
+        experiments=(experiment,),
+        since=microseconds(since) if since else None,
+        until=microseconds(until) if until else None,
+    )
+    epochs: dict[int, dict[str, ArmSums]] = {}
+    for (arm,), sums in count(history, taken, cut).items():
+        name, epoch = _arm(arm)
+        epochs.setdefault(epoch, {})[name] = sums
+    return _evidence(epochs)
 
 
 def overlap(
-    connection: Connection, tables: Tables, domain: str, first: str, second: str, limit: int
+    history: History, taken: Snapshot, domain: str, first: str, second: str, limit: int
 ) -> dict[tuple[str, str], ArmSums]:
     """Cut what was seen of two experiments by both arms, of requests that both had, in the newest epochs of both."""
     if first == second:
         raise InvalidInput("an experiment does not overlap with itself", hint="name two")
+    cut = Cut(domain=domain, experiments=(first, second), limit=limit)
+    found = {(_arm(one), _arm(other)): sums for (one, other), sums in count(history, taken, cut).items()}
+    newest = max(((one[1], other[1]) for one, other in found), default=None)
+    return {(one[0], other[0]): sums for (one, other), sums in sorted(found.items()) if (one[1], other[1]) == newest}
 
-    def keys(row: Row[Any], arms: Arms) -> tuple[int, int, str, str]:  # noqa: ARG001 - one shape for all cuts
-        (epoch, arm), (other_epoch, other_arm) = arms[first], arms[second]
-        return epoch, other_epoch, arm, other_arm
 
-    found = _scan(connection, tables, domain, (first, second), limit, keys)
-    newest = max((key[:2] for key in found), default=None)
-    return {key[2:]: sums for key, sums in sorted(found.items()) if key[:2] == newest}
+def count(history: History, taken: Snapshot, cut: Cut) -> dict[Key, ArmSums]:
+    """Count a cut: by the text of its keys, what was done."""
+    measures = taken.measures
+    with history.over(taken, cut.domain) as cursor:
+        kind = "TABLE" if cut.limit is not None else "VIEW"
+        cursor.execute(f"CREATE TEMP {kind} cut AS {cut.cut(DUCKDB, 'outcomes', measures)}")
+        moments = _fetched(cursor, cut.moments(DUCKDB, "cut", measures))
+        bins = {name: _fetched(cursor, cut.bins(DUCKDB, "cut", name)) for name in measures}
+    return assembled(cut.keys, measures, moments, bins)
+
+
+def assembled(
+    keys: Sequence[str], measures: Sequence[str], moments: Columns, bins: Mapping[str, Columns]
+) -> dict[Key, ArmSums]:
+    """Make sums of arms from the columns that a cut's `moments` and `bins` gave."""
+    sums: dict[Key, dict[str, Moments[NDArray[np.float64]]]] = {}
+    for key, rows in _groups(keys, moments):
+        cluster = moments["cluster"][rows].astype(np.intp)
+        found = sums.setdefault(key, {})
+        found[REQUESTS] = _spread(cluster, moments["n"][rows])
+        for place, name in enumerate(measures):
+            n = moments[f"n_{place}"][rows]
+            seen = n > 0
+            if seen.any():
+                mean, centred = (moments[f"{what}_{place}"][rows][seen] for what in ("mean", "centred"))
+                found[name] = _spread(cluster[seen], n[seen], mean, centred)
+    histograms: dict[Key, dict[str, Histogram]] = {key: {} for key in sums}
+    for name, columns in bins.items():
+        for key, rows in _groups(keys, columns):
+            counts = zip(columns["bin"][rows].tolist(), columns["n"][rows].tolist(), strict=True)
+            histograms[key][name] = Histogram(dict(counts))
+    return {key: ArmSums(measures=measured, histograms=histograms[key]) for key, measured in sums.items()}
 
 
 def _cells(
@@ -130,50 +176,45 @@ def _cells(
     return connection.execute(query.execution_options(yield_per=_PARTS))
 
 
-def _scan(
-    connection: Connection,
-    tables: Tables,
-    domain: str,
-    experiments: Collection[str],
-    limit: int,
-    key_of: Callable[[Row[Any], Arms], Key],
-) -> dict[Key, ArmSums]:
-    """Count the newest outcomes that all of some experiments had, by the key each of them is given."""
-    rows = connection.execute(_exposed(tables, domain, experiments).limit(limit).execution_options(yield_per=_CHUNK))
-    parts: dict[Key, list[bytes]] = defaultdict(list)
-    wanted = set(experiments)
-    for chunk in rows.partitions():
-        tally: SharedTally[Key] = SharedTally()
-        for row in chunk:
-            arms = arms_of(row.exposures)
-            if arms.keys() >= wanted:  # the query's search does not tell upper case from lower case everywhere
-                tally.add((key_of(row, arms),), cluster_of(row.bucket, row.id), _counted(row))
-        for key, part in tally.parts().items():
-            _keep(parts[key], part, MOST_PARTS)
-    return {key: arm_of(its_parts) for key, its_parts in parts.items()}
+def _fetched(cursor: duckdb.DuckDBPyConnection, query: str) -> Columns:
+    """Run a query and give its columns, NULL as zero."""
+    return {name: np.ma.filled(column, 0) for name, column in cursor.execute(query).fetchnumpy().items()}
 
 
-def _exposed(tables: Tables, domain: str, experiments: Iterable[str]) -> Select[Any]:
-    outcomes = tables.outcomes.c
-    query = (
-        select(
-            outcomes.id, outcomes.bucket, outcomes.status, outcomes.measures, outcomes.exposures, outcomes.dimensions
-        )
-        .where(outcomes.domain == domain, outcomes.exposures.is_not(None))
-        .order_by(outcomes.at.desc(), outcomes.id.desc())
-    )
-    for experiment in experiments:
-        text = msgspec.json.encode(experiment).decode()
-        query = query.where(outcomes.exposures.contains(f"[{text},", autoescape=True))
-    return query
+def _groups(keys: Sequence[str], columns: Columns) -> Iterator[tuple[Key, NDArray[np.intp]]]:
+    """Give the rows of each group; what the search found that only looks like an exposure has no arm, and no group."""
+    codes = np.zeros(len(columns[keys[0]]), np.intp)
+    for column in keys:
+        values, place = np.unique(columns[column].astype(str), return_inverse=True)
+        codes = codes * max(len(values), 1) + place
+    order = np.argsort(codes, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        if rows.size:
+            key = tuple(str(columns[name][rows[0]]) for name in keys)
+            if all(text for name, text in zip(keys, key, strict=True) if name != "value"):
+                yield key, rows
 
 
-def _counted(row: Row[Any]) -> dict[str, float]:
-    """Give the measures an outcome is counted with, as `rollups.counted` does before late judgements join them."""
-    measures = _MEASURES.decode(row.measures)
-    if row.status == OutcomeStatus.CLIENT_CLOSED:
-        measures = {name: value for name, value in measures.items() if name not in _MEASURED}
-    return {REQUESTS: 1.0, **measures}
+def _spread(
+    cluster: NDArray[np.intp], n: NDArray[Any], mean: NDArray[Any] | None = None, centred: NDArray[Any] | None = None
+) -> Moments[NDArray[np.float64]]:
+    """Lay sums out by bucket; without a mean they are of a measure that is always 1."""
+    columns = []
+    for values in (n, np.ones(n.size) if mean is None else mean, np.zeros(n.size) if centred is None else centred):
+        column = np.zeros(BUCKET_ROWS)
+        column[cluster] = values
+        columns.append(column)
+    return Moments(*columns)
+
+
+def _arm(text: str) -> tuple[str, int]:
+    """Read the name and the epoch of an arm as a cut names it."""
+    name, epoch = msgspec.json.decode(f"[{text}]", type=tuple[str, int])
+    return name, epoch
+
+
+def _evidence(epochs: Mapping[int, Mapping[str, ArmSums]]) -> ExperimentEvidence:
+    return ExperimentEvidence(epochs={epoch: dict(sorted(arms.items())) for epoch, arms in sorted(epochs.items())})
 
 
 def _keep(parts: list[bytes], part: bytes, most: int) -> None:

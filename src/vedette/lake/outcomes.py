@@ -1,21 +1,33 @@
 """What the lake takes in: batches of outcomes, and feedback on them."""
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
-import msgspec
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, delete, select
 
 from vedette.evidence.outcome import Feedback, Outcome
-from vedette.kernel.errors import InvalidInput
-from vedette.kernel.records import record
+from vedette.kernel.errors import Corrupt, InvalidInput
+from vedette.kernel.ids import uuid7
+from vedette.kernel.records import evolve, record
+from vedette.lake import spool
 from vedette.lake.admission import check_feedback, check_outcome
-from vedette.lake.evidence import LakeReader, outcome_of
+from vedette.lake.clock import microseconds
+from vedette.lake.columns import Columns, by_measure, joined
+from vedette.lake.evidence import LakeReader
+from vedette.lake.history import FileGone
+from vedette.lake.inserting import insert_rows
 from vedette.lake.journal import LARGEST_BATCH
+from vedette.lake.migration import migrate
+from vedette.lake.reading import located
 from vedette.lake.retention import Retention, erase, prune
-from vedette.lake.rollups import Deltas, counted, insert_rows, microseconds
-from vedette.lake.tables import migrate
+from vedette.lake.rollups import Deltas, counted
+from vedette.lake.sealer import Sealed, Sealer
+
+_SNAPSHOTS = 5
 
 
 @record
@@ -33,6 +45,10 @@ class FeedbackResult:
 
 class Lake(LakeReader):
     """The lake, to be asked and to be added to; any number of processes may do both at once."""
+
+    def __init__(self, url: str, *, patience: float = 10.0, segments: Path | None = None) -> None:
+        super().__init__(url, patience=patience, segments=segments)
+        self._holder = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
 
     def migrate(self) -> None:
         """Create the tables that are missing; to be called once before anything else.
@@ -57,16 +73,31 @@ class Lake(LakeReader):
         for outcome in outcomes:
             check_outcome(outcome)
         tables = self._tables
+        first = {outcome.id: outcome for outcome in reversed(outcomes)}
+        batch = [first[outcome_id] for outcome_id in sorted(first)]
+        columns = Columns.of(batch)
         with self._database.writing() as connection:
             if connection.scalar(select(tables.batches.c.id).where(tables.batches.c.id == batch_id)):
                 return 0
             insert_rows(connection, tables.batches, [(batch_id, _now())])
-            first = {outcome.id: outcome for outcome in reversed(outcomes)}
-            stored = connection.scalars(select(tables.outcomes.c.id).where(tables.outcomes.c.id.in_(first)))
-            for outcome_id in stored.all():
-                del first[outcome_id]
-            self._store(connection, sorted(first.values(), key=lambda outcome: outcome.id))
-        return len(first)
+            if not batch:
+                return 0
+            number, known = spool.note(connection, tables, columns.ids)
+            if known:
+                batch = [outcome for outcome in batch if outcome.id not in known]
+                columns = Columns.of(batch)
+            if judged := self._take_pending(connection, batch):
+                late = by_measure(
+                    {name: value for name, value in judged.get(each.id, {}).items() if name not in each.measures}
+                    for each in batch
+                )
+                measures = joined(counted(columns), late)
+                columns = replace(columns, measures=joined(columns.measures, late))
+            else:
+                measures = counted(columns)
+            spool.fill(connection, tables, number, columns)
+            Deltas(columns, measures).merge_into(tables, connection)
+        return len(batch)
 
     def feedback(self, items: Sequence[Feedback]) -> FeedbackResult:
         """Add late judgements to outcomes, and to the sums of the plan, the bucket and the hour they happened in.
@@ -78,27 +109,27 @@ class Lake(LakeReader):
         _check_size(items)
         for item in items:
             check_feedback(item)
-        table, deltas = self._tables.outcomes, Deltas()
-        accepted, unknown = 0, dict[str, None]()
-        judged: dict[str, dict[str, float]] = {}
-        with self._database.writing() as connection:
-            query = table.select().where(table.c.id.in_({item.outcome_id for item in items}))
-            outcomes = {row.id: outcome_of(row) for row in connection.execute(query)}
-            for item in items:
-                outcome = outcomes.get(item.outcome_id)
-                if outcome is None:
-                    unknown[item.outcome_id] = None
-                    continue
-                measures = judged.get(outcome.id) or dict(outcome.measures)
-                if fresh := {name: value for name, value in item.measures.items() if name not in measures}:
-                    deltas.add(outcome, fresh)
-                    judged[outcome.id] = measures | fresh
-                    accepted += 1
-            self._rewrite_measures(connection, judged)
-            deltas.merge_into(self._tables, connection)
-            waiting = [item for item in items if item.outcome_id in unknown]
-            self._await_outcomes(connection, waiting)
-        return FeedbackResult(accepted=accepted, duplicate=len(items) - accepted - len(waiting), unknown=tuple(unknown))
+        for _ in range(_SNAPSHOTS):
+            try:
+                with self._database.writing() as connection:
+                    return self._judge(connection, items)
+            except FileGone as error:
+                gone = error
+        raise Corrupt(f"a segment is listed and not there: {gone}", hint="restore its folder from a backup") from gone
+
+    def seal(self) -> Sealed:
+        """Move what is spooled to segments, and keep those few.
+
+        Nothing where another process is at it, and where there is no folder for segments.
+
+        To be called about once a minute by whoever has the time; late is not wrong, only slower to read.
+
+        Raises:
+            Unavailable: The database does not answer, or the disk is full; what was not sealed stays in the spool.
+        """
+        if self._segments is None:
+            return Sealed()
+        return Sealer(self._database, self._tables, self._segments, self._holder).run()
 
     def prune(self, now: datetime, retention: Retention | None = None) -> int:
         """Drop what is older than it is kept; gives how many outcomes that were.
@@ -106,26 +137,38 @@ class Lake(LakeReader):
         Raises:
             Unavailable: The database does not answer; what was not dropped is dropped next time.
         """
-        return prune(self._database, self._tables, now, retention or Retention())
+        return prune(self._database, self._tables, self._segments, now, retention or Retention())
 
     def erase(self, domain: str) -> None:
         """Drop everything about a domain.
 
         Raises:
-            Unavailable: The database does not answer; nothing was dropped.
+            Unavailable: The database does not answer, or a segment cannot be written; nothing was dropped.
+            Conflict: Others kept on changing segments meanwhile; nothing was dropped.
         """
-        erase(self._database, self._tables, domain)
+        erase(self._database, self._tables, self._segments, domain)
 
-    def _store(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
-        """Insert outcomes known to be new, with the feedback that waited for them, and add them to the sums."""
-        judged = self._take_pending(connection, outcomes)
-        deltas, rows = Deltas(), []
-        for outcome in outcomes:
-            late = {name: value for name, value in judged.get(outcome.id, {}).items() if name not in outcome.measures}
-            deltas.add(outcome, counted(outcome) | late)
-            rows.append(_row(outcome, {**outcome.measures, **late}))
-        insert_rows(connection, self._tables.outcomes, rows)
-        deltas.merge_into(self._tables, connection)
+    def _judge(self, connection: Connection, items: Sequence[Feedback]) -> FeedbackResult:
+        tables = self._tables
+        outcomes = located(connection, tables, self._segments, [item.outcome_id for item in items])
+        accepted, unknown = 0, dict[str, None]()
+        judged: dict[str, dict[str, float]] = {}
+        for item in items:
+            outcome = outcomes.get(item.outcome_id)
+            if outcome is None:
+                unknown[item.outcome_id] = None
+                continue
+            known = outcome.measures.keys() | judged.get(outcome.id, {}).keys()
+            if fresh := {name: value for name, value in item.measures.items() if name not in known}:
+                judged.setdefault(outcome.id, {}).update(fresh)
+                accepted += 1
+        late = [evolve(outcomes[outcome_id], measures=measures) for outcome_id, measures in sorted(judged.items())]
+        insert_rows(connection, tables.amendments, _amendments(late))
+        columns = Columns.of(late)
+        Deltas(columns, columns.measures).merge_into(tables, connection)
+        waiting = [item for item in items if item.outcome_id in unknown]
+        self._await_outcomes(connection, waiting)
+        return FeedbackResult(accepted=accepted, duplicate=len(items) - accepted - len(waiting), unknown=tuple(unknown))
 
     def _take_pending(self, connection: Connection, outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
         pending = self._tables.pending_feedback
@@ -150,34 +193,12 @@ class Lake(LakeReader):
         at = _now()
         insert_rows(connection, pending, [(*key, value, at) for key, value in sorted(waiting.items())])
 
-    def _rewrite_measures(self, connection: Connection, judged: Mapping[str, Mapping[str, float]]) -> None:
-        table = self._tables.outcomes
-        if judged:
-            connection.execute(
-                table.update().where(table.c.id == bindparam("key")).values(measures=bindparam("value")),
-                [{"key": outcome_id, "value": _json(judged[outcome_id])} for outcome_id in sorted(judged)],
-            )
 
-
-def _row(outcome: Outcome, measures: Mapping[str, float]) -> tuple[object, ...]:
-    """Lay an outcome out in the order of its table's columns."""
-    return (
-        outcome.id,
-        outcome.domain,
-        microseconds(outcome.at),
-        outcome.assigned,
-        outcome.served,
-        outcome.plan_revision,
-        outcome.bucket,
-        outcome.status.value,
-        _json(measures),
-        _json([(each.experiment, each.arm, each.epoch) for each in outcome.exposures]) if outcome.exposures else None,
-        _json(outcome.dimensions) if outcome.dimensions else None,
-    )
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+def _amendments(late: Iterable[Outcome]) -> Iterator[tuple[object, ...]]:
+    """Lay judgements out in the order of their table's columns."""
+    for outcome in late:
+        for name, value in sorted(outcome.measures.items()):
+            yield outcome.id, name, value, outcome.domain, microseconds(outcome.at)
 
 
 def _check_size(items: Sequence[object]) -> None:

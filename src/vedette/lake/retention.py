@@ -1,23 +1,34 @@
 """What the lake forgets: everything after a time, and everything about a domain when it is asked to."""
+# ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from sqlalchemy import Table, delete, func, literal_column, select
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Table, and_, delete, func, literal_column, select
 
-from vedette.kernel.errors import InvalidInput
+from vedette.kernel.errors import Conflict, InvalidInput, LeaseLost
 from vedette.kernel.records import record
+from vedette.lake import lease, spool
+from vedette.lake.cells import ExposureKey
+from vedette.lake.clock import DAY, HOUR, MINUTE, microseconds
+from vedette.lake.columns import Columns
+from vedette.lake.dialect import DUCKDB
 from vedette.lake.engine import LakeDatabase
-from vedette.lake.exposures import ExposureKey
-from vedette.lake.rollups import HOUR, MINUTE, merge_parts, microseconds
+from vedette.lake.history import FileGone, connect, paths, reading, translated
+from vedette.lake.rollups import STEPS, merge_parts
+from vedette.lake.sealer import replacing
+from vedette.lake.segments import Segment, SegmentFolder, ids_in
 from vedette.lake.tables import Tables
 
-_DAY = 24  # hours
+_HOURS = 24
+_ATTEMPTS = 5
 _HOURLY = timedelta(days=2)
 """How long sums of experiments are kept hour by hour; then those of a day (in UTC) are merged: experiments run for
 weeks, and what decides reads all of it."""
-
-_SLICE = 10_000
-"""Outcomes deleted in one transaction, so that whoever ships never waits for long."""
 
 
 @record
@@ -32,72 +43,170 @@ class Retention:
     outcomes: timedelta = timedelta(days=30)
     bucket_sums: timedelta = timedelta(days=90)
     minute_sums: timedelta = timedelta(days=400)
+    hour_sums: timedelta = timedelta(days=400)
+    day_sums: timedelta = timedelta(days=1830)
     pending_feedback: timedelta = timedelta(days=1)
 
     def __post_init__(self) -> None:
         """Refuse outcomes that outlive their sums: late feedback would begin the sums anew."""
-        if self.outcomes > min(self.bucket_sums, self.minute_sums):
+        if self.outcomes > min(self.bucket_sums, self.minute_sums, self.hour_sums, self.day_sums):
             raise InvalidInput("sums must be kept for at least as long as outcomes are")
 
 
-def prune(database: LakeDatabase, tables: Tables, now: datetime, retention: Retention) -> int:
+def prune(database: LakeDatabase, tables: Tables, folder: Path | None, now: datetime, retention: Retention) -> int:
     """Drop what is older than it is kept; gives how many outcomes that were.
 
-    Outcomes of a batch that ships so late that they are past their time already are counted, once, as batches are
-    remembered as long as sums are.
+    A segment is dropped whole, when the last of its day is due. Outcomes of a batch that ships so late that they are
+    past their time already are counted, once, as batches are remembered as long as sums are.
     """
-    dropped = _drop_outcomes(database, tables, microseconds(now - retention.outcomes))
+    before = microseconds(now - retention.outcomes)
+    dropped = _drop_segments(database, tables, folder, before) + _drop_spooled(database, tables, before)
     hour = microseconds(now - retention.bucket_sums) // HOUR
     minute = microseconds(now - retention.minute_sums) // MINUTE
-    cells, series, sums, pending = tables.cells, tables.series, tables.minute_sums, tables.pending_feedback
+    cells, pending = tables.cells, tables.pending_feedback
     with database.writing() as connection:
         connection.execute(delete(cells).where(cells.c.hour < hour))
         exposed = tables.exposure_cells
-        connection.execute(delete(exposed).where(exposed.c.hour <= hour - _DAY))  # one may stand for the whole day
-        # Series are named so that each is sought by its key, instead of reading all rows.
-        connection.execute(delete(sums).where(sums.c.series.in_(select(series.c.id)), sums.c.minute < minute))
-        connection.execute(delete(series).where(~select(sums.c.series).where(sums.c.series == series.c.id).exists()))
+        connection.execute(delete(exposed).where(exposed.c.hour <= hour - _HOURS))  # one may stand for the whole day
         connection.execute(delete(tables.batches).where(tables.batches.c.at < minute * MINUTE))
+        # A segment is of one day, so of what was a day before nothing is left.
+        connection.execute(delete(tables.amendments).where(tables.amendments.c.at < before - DAY))
         connection.execute(delete(pending).where(pending.c.at < microseconds(now - retention.pending_feedback)))
-    _merge_days(database, exposed, microseconds(now - _HOURLY) // HOUR // _DAY * _DAY)
+    _drop_rollups(database, tables, now, retention)
+    _merge_days(database, exposed, microseconds(now - _HOURLY) // HOUR // _HOURS * _HOURS)
     return dropped
 
 
-def erase(database: LakeDatabase, tables: Tables, domain: str) -> None:
-    """Drop everything about a domain."""
-    series = tables.series
+def erase(database: LakeDatabase, tables: Tables, folder: Path | None, domain: str) -> None:
+    """Drop everything about a domain: segments that have any of it are written anew without it."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return _erase(database, tables, folder, domain)
+        except (LeaseLost, FileGone) as error:
+            last = error
+    raise Conflict(f"{domain} could not be erased: {last}", hint="try again") from last
+
+
+def _erase(database: LakeDatabase, tables: Tables, place: Path | None, domain: str) -> None:
     with database.writing() as connection:
-        of_domain = select(series.c.id).where(series.c.domain == domain)
-        connection.execute(delete(tables.minute_sums).where(tables.minute_sums.c.series.in_(of_domain)))
-        for table in (series, tables.cells, tables.exposure_cells, tables.outcomes):
-            connection.execute(delete(table).where(table.c.domain == domain))
+        epoch = lease.take(connection, tables, "eraser", now=True) or 0
+        listed = connection.execute(tables.segments.select()).all()
+    paths(place, [row.name for row in listed])
+    folder = SegmentFolder(place, epoch) if place and listed else None
+    gone: list[str] = []
+    made: list[Segment] = []
+    old: list[str] = []
+    if folder:
+        with folder.engine() as engine:
+            where = f"domain = {DUCKDB.text(domain)}"
+            for row in listed:
+                (path,) = folder.paths([row.name])
+                ids = [outcome_id for some in ids_in(engine, path, where) for outcome_id in some]
+                if not ids:
+                    continue
+                gone += ids
+                old.append(row.name)
+                if len(ids) < row.outcomes:
+                    rest = f"(SELECT * FROM {reading([path])} WHERE NOT {where}) AS kept"
+                    numbers = row.first_spooled, row.last_spooled
+                    made.append(folder.write(engine, rest, row.day, numbers, msgspec.json.decode(row.measures)))
+    with replacing(database, tables, folder, epoch, made) as connection:
+        connection.execute(delete(tables.segments).where(tables.segments.c.name.in_(old)))
+        spool.forget(connection, tables, gone)
+        _erase_rows(connection, tables, domain)
+        lease.release(connection, tables, epoch)
+    if folder:
+        folder.remove(old)
+
+
+def _erase_rows(connection: Connection, tables: Tables, domain: str) -> None:
+    for table in (tables.rollups, tables.cells, tables.exposure_cells, tables.amendments):
+        connection.execute(delete(table).where(table.c.domain == domain))
+    for number in connection.scalars(select(tables.spool.c.number)).all():
+        for batch in spool.spooled(connection, tables, [number]).values():
+            _keep(connection, tables, number, batch, _is_not(batch, domain))
 
 
 def _merge_days(database: LakeDatabase, cells: Table, before: int) -> None:
     """Merge the sums of each arm in the hours of each day into one, at the day's beginning; days before an hour."""
     key = (cells.c.domain, cells.c.experiment, cells.c.epoch, cells.c.arm)
-    day = (cells.c.hour - cells.c.hour % literal_column(str(_DAY))).label("day")  # literal: PostgreSQL groups by it
+    day = (cells.c.hour - cells.c.hour % literal_column(str(_HOURS))).label("day")  # literal: PostgreSQL groups by it
     several = select(*key, day).where(cells.c.hour < before).group_by(*key, day).having(func.count() > 1)
     with database.reading() as connection:
         found = connection.execute(several).all()
     for row in found:
         whole = ExposureKey(*row)
         here = [column == value for column, value in zip(key, whole[:-1], strict=True)]
-        here.append(cells.c.hour.between(whole.hour, whole.hour + _DAY - 1))
+        here.append(cells.c.hour.between(whole.hour, whole.hour + _HOURS - 1))
         with database.writing() as connection:  # each by itself, so that whoever ships never waits for long
             merge_parts(cells, connection, here, whole._asdict())
 
 
-def _drop_outcomes(database: LakeDatabase, tables: Tables, before: int) -> int:
-    outcomes = tables.outcomes
+def _drop_rollups(database: LakeDatabase, tables: Tables, now: datetime, retention: Retention) -> None:
+    """Drop roll-ups domain by domain, for they are kept in the order of domains, steps and times."""
+    rollups = tables.rollups
+    kept = dict(zip(STEPS, (retention.minute_sums, retention.hour_sums, retention.day_sums), strict=True))
+    domain: str | None = ""
+    while True:
+        with database.writing() as connection:
+            domain = connection.scalar(select(func.min(rollups.c.domain)).where(rollups.c.domain > domain))
+            if domain is None:
+                return
+            for step, length in kept.items():
+                old = rollups.c.begins < microseconds(now - length) // MINUTE // step * step
+                connection.execute(delete(rollups).where(rollups.c.domain == domain, rollups.c.step == step, old))
+
+
+def _drop_segments(database: LakeDatabase, tables: Tables, place: Path | None, before: int) -> int:
+    """Drop segments whose every outcome is of before a time.
+
+    They are marked first, and nobody reads them any more; then their ids are forgotten, some in each transaction, so
+    that whoever ships never waits for long; then their files go. A death in between leaves the rest to the next time.
+    """
+    segments = tables.segments
+    with database.writing() as connection:
+        due = and_(segments.c.last < before, ~segments.c.dropped)
+        dropped = connection.scalars(select(segments.c.outcomes).where(due)).all()
+        if dropped:
+            lease.take(connection, tables, "dropper", now=True)  # whoever rewrites these now must not bring them back
+            connection.execute(segments.update().where(due).values(dropped=True))
+        marked = connection.scalars(select(segments.c.name).where(segments.c.dropped)).all()
+    for path in paths(place, marked):
+        with suppress(FileGone), connect() as engine, translated():  # gone: another one is at it
+            for ids in ids_in(engine, path):
+                with database.writing() as connection:
+                    spool.forget(connection, tables, ids)
+        with database.writing() as connection:
+            connection.execute(delete(segments).where(segments.c.name == path.name))
+        path.unlink(missing_ok=True)
+    return sum(dropped)
+
+
+def _drop_spooled(database: LakeDatabase, tables: Tables, before: int) -> int:
+    """Drop outcomes of before a time from the spool, a batch in a transaction, so that whoever ships never waits."""
+    spooled = tables.spool.c
     with database.reading() as connection:
-        domains = connection.scalars(select(tables.series.c.domain).distinct()).all()
+        numbers = connection.scalars(select(spooled.number).where(spooled.first < before)).all()
     dropped = 0
-    for domain in domains:
-        old = select(outcomes.c.id).where(outcomes.c.domain == domain, outcomes.c.at < before).limit(_SLICE)
-        slice_size = _SLICE
-        while slice_size == _SLICE:
-            with database.writing() as connection:
-                slice_size = connection.execute(delete(outcomes).where(outcomes.c.id.in_(old))).rowcount
-            dropped += slice_size
+    for number in numbers:
+        with database.writing() as connection:
+            lease.take(connection, tables, "dropper", now=True)
+            for batch in spool.spooled(connection, tables, [number]).values():
+                dropped += _keep(connection, tables, number, batch, batch.at >= before)
     return dropped
+
+
+def _keep(connection: Connection, tables: Tables, number: int, batch: Columns, stays: NDArray[np.bool_]) -> int:
+    """Keep some rows of a batch and forget the others; gives how many those were."""
+    if stays.all():
+        return 0
+    gone = [batch.ids[row] for row in np.flatnonzero(~stays)]
+    rest = batch.outcomes(np.flatnonzero(stays).tolist())
+    spool.fill(connection, tables, number, Columns.of(rest) if rest else None)
+    spool.forget(connection, tables, gone)
+    return len(gone)
+
+
+def _is_not(batch: Columns, domain: str) -> NDArray[np.bool_]:
+    domains, codes = batch.texts["domain"]
+    return np.not_equal(codes, domains.index(domain) if domain in domains else -1)

@@ -4,99 +4,141 @@ Two sums merge as two summaries do (Chan, Golub and LeVeque 1983, see `evidence.
 in which order and in which batches outcomes arrive.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Dialect
+import numpy as np
+from msgspec import msgpack
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, func, select
 
-from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.evidence.outcome import OutcomeStatus
 from vedette.lake.admission import REQUESTS
-from vedette.lake.cells import MOST_PARTS, CellKey, Tally, count, merged
-from vedette.lake.exposures import ExposureKey, SharedTally, cluster_of
+from vedette.lake.cells import MOST_PARTS, CellKey, ExposureKey, merged
+from vedette.lake.clock import HOUR, MINUTE
+from vedette.lake.columns import Columns, Measures, Rows, exposures_of
+from vedette.lake.grouping import grouped, moments_by, parts_by
+from vedette.lake.inserting import insert_rows, matching
 from vedette.lake.tables import Tables
 
-MINUTE = 60_000_000
-HOUR = 60 * MINUTE
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(at: datetime) -> int:
-    """Count the microseconds since 1970."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def moment(micros: int) -> datetime:
-    """Give the time that many microseconds after 1970, in UTC."""
-    return _EPOCH + timedelta(microseconds=micros)
-
-
-class Series(NamedTuple):
-    """One measure of one version under one plan revision."""
+class RollupKey(NamedTuple):
+    """One version under one plan revision in a minute, an hour or a day."""
 
     domain: str
+    step: int
+    begins: int
     plan_revision: int
     version: str
-    measure: str
+
+
+Sums = dict[str, tuple[float, float, float]]
+"""By measure: n, mean and centred second moment."""
+
+_encode = msgpack.Encoder().encode
+_decode = msgpack.Decoder(Sums).decode
+
+STEPS = (1, 60, 1440)
+"""Minutes in a minute, an hour and a day."""
 
 
 class Deltas:
-    """What a batch adds to the tables of sums."""
+    """What a batch adds to the tables of sums: some measures of its outcomes, where and when they happened."""
 
-    __slots__ = ("_cells", "_exposed", "_minutes")
+    __slots__ = ("_cells", "_exposed", "_rollups")
 
-    def __init__(self) -> None:
-        self._cells: dict[CellKey, Tally] = {}
-        self._exposed: SharedTally[ExposureKey] = SharedTally()
-        self._minutes: dict[tuple[CellKey, int], dict[str, list[float]]] = {}
-
-    def add(self, outcome: Outcome, measures: Mapping[str, float]) -> None:
-        """Count measures of an outcome, under the plan revision, in the bucket and at the time it happened."""
-        minute = microseconds(outcome.at) // MINUTE
-        cell = CellKey(outcome.domain, outcome.plan_revision, outcome.assigned, minute // 60)
-        (self._cells.get(cell) or self._cells.setdefault(cell, Tally())).add(outcome.bucket, measures)
-        minutes = self._minutes.setdefault((cell, minute), {})
-        for name, value in measures.items():
-            count(minutes.setdefault(name, [0.0, 0.0, 0.0]), value)
-        if outcome.exposures:
-            arms = [
-                ExposureKey(outcome.domain, exposure.experiment, exposure.epoch, exposure.arm, minute // 60)
-                for exposure in outcome.exposures
-            ]
-            self._exposed.add(arms, cluster_of(outcome.bucket, outcome.id), measures)
+    def __init__(self, columns: Columns, measures: Measures) -> None:
+        self._cells: dict[CellKey, bytes] = {}
+        self._exposed: dict[ExposureKey, bytes] = {}
+        self._rollups: dict[RollupKey, Sums] = {}
+        if len(columns):
+            self._add_versions(columns, measures)
+            self._add_rollups(columns, measures)
+            self._add_arms(columns, measures)
 
     def merge_into(self, tables: Tables, connection: Connection) -> None:
         """Add everything counted to the tables."""
         if self._cells:
-            _add_parts(tables.cells, connection, {key: tally.encoded() for key, tally in self._cells.items()})
-            _add_parts(tables.exposure_cells, connection, self._exposed.parts())
-            _merge_minutes(tables, connection, self._minutes)
+            _add_parts(tables.cells, CellKey._fields, connection, self._cells)
+            _add_parts(tables.exposure_cells, ExposureKey._fields, connection, self._exposed)
+            _merge_rollups(tables, connection, self._rollups)
+
+    def _add_versions(self, columns: Columns, measures: Measures) -> None:
+        domain, assigned, revision = columns.texts["domain"], columns.texts["assigned"], columns.plan_revision
+        hour = columns.at // HOUR
+        group, first = grouped(domain.codes, revision, assigned.codes, hour)
+        keys = [
+            CellKey(domain.values[domain.codes[row]], int(revision[row]), assigned.values[assigned.codes[row]], its)
+            for row, its in zip(first.tolist(), hour[first].tolist(), strict=True)
+        ]
+        parts = parts_by(len(keys), group, np.arange(len(columns)), columns.bucket, measures)
+        self._cells = dict(zip(keys, parts, strict=True))
+
+    def _add_rollups(self, columns: Columns, measures: Measures) -> None:
+        domain, assigned, revision = columns.texts["domain"], columns.texts["assigned"], columns.plan_revision
+        for step in STEPS:
+            begins = columns.at // (step * MINUTE)
+            group, first = grouped(domain.codes, revision, assigned.codes, begins)
+            keys = [
+                RollupKey(domain.values[its_domain], step, its_begin * step, its_revision, assigned.values[version])
+                for its_domain, its_begin, its_revision, version in zip(
+                    *(column[first].tolist() for column in (domain.codes, begins, revision, assigned.codes)),
+                    strict=True,
+                )
+            ]
+            sums: list[Sums] = [{} for _ in keys]
+            for name, (rows, values) in measures.items():
+                places, moments = moments_by(group[rows], values)
+                for place, (n, mean, centred) in zip(places.tolist(), moments.tolist(), strict=True):
+                    sums[place][name] = n, mean, centred
+            self._rollups.update(zip(keys, sums, strict=True))
+
+    def _add_arms(self, columns: Columns, measures: Measures) -> None:
+        texts, codes = columns.texts["exposures"]
+        arms: dict[tuple[str, str, int], int] = {}
+        rows, which = [np.empty(0, np.intp)], [np.empty(0, np.intp)]
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(texts) + 1))
+        for text, begin, end in zip(texts, bounds, bounds[1:], strict=False):
+            for exposure in exposures_of(text):
+                rows.append(order[begin:end])
+                which.append(np.full(end - begin, arms.setdefault(exposure, len(arms))))
+        if not arms:
+            return
+        row, arm, named = np.concatenate(rows), np.concatenate(which), list(arms)
+        domain, hour = columns.texts["domain"], columns.at // HOUR
+        group, first = grouped(domain.codes[row], arm, hour[row])
+        keys = []
+        for place in first.tolist():
+            experiment, its_arm, epoch = named[arm[place]]
+            keys.append(
+                ExposureKey(domain.values[domain.codes[row[place]]], experiment, epoch, its_arm, int(hour[row[place]]))
+            )
+        parts = parts_by(len(keys), group, row, columns.cluster, measures)
+        self._exposed = dict(zip(keys, parts, strict=True))
 
 
-def counted(outcome: Outcome) -> dict[str, float]:
-    """Measures an outcome is counted with: every one is a request; one whose client left is nothing more."""
-    if outcome.status is OutcomeStatus.CLIENT_CLOSED:
-        return {REQUESTS: 1.0}
-    return {REQUESTS: 1.0, **outcome.measures}
+def counted(columns: Columns) -> dict[str, tuple[Rows, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
+    """Measures outcomes are counted with: every one is a request; one whose client left is nothing more."""
+    every = {REQUESTS: (np.arange(len(columns)), np.ones(len(columns)))}
+    statuses, codes = columns.texts["status"]
+    if OutcomeStatus.CLIENT_CLOSED not in statuses:
+        return {**every, **columns.measures}
+    stayed = codes != statuses.index(OutcomeStatus.CLIENT_CLOSED)
+    kept = {name: (rows[stayed[rows]], values[stayed[rows]]) for name, (rows, values) in columns.measures.items()}
+    return every | {name: measured for name, measured in kept.items() if measured[0].size}
 
 
-def insert_rows(connection: Connection, table: Table, rows: Iterable[tuple[object, ...]]) -> None:
-    """Insert rows, whose values stand in the order of the table's columns."""
-    _run(connection, str(table.insert().compile(dialect=connection.dialect)), rows)
-
-
-Key = TypeVar("Key", CellKey, ExposureKey)
-
-
-def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes]) -> None:
+def _add_parts(
+    table: Table,
+    fields: Sequence[str],
+    connection: Connection,
+    parts: Mapping[CellKey, bytes] | Mapping[ExposureKey, bytes],
+) -> None:
     """Add one part to each cell; those that have many parts already are merged into one before."""
     if not parts:
         return
-    columns = [table.c[name] for name in next(iter(parts))._fields]
+    columns: list[Column[Any]] = [table.c[name] for name in fields]
     near = [column.in_(set(values)) for column, values in zip(columns, zip(*parts, strict=True), strict=True)]
     full = select(*columns).where(*near).group_by(*columns).having(func.count() >= MOST_PARTS)
     for values in connection.execute(full).all():
@@ -106,7 +148,8 @@ def _add_parts(table: Table, connection: Connection, parts: Mapping[Key, bytes])
             [column == value for column, value in zip(columns, values, strict=True)],
             values._asdict(),
         )
-    connection.execute(table.insert(), [{**key._asdict(), "sums": part} for key, part in parts.items()])
+    names = [*(column.name for column in columns), "sums"]
+    insert_rows(connection, table, [(*tuple(key), part) for key, part in parts.items()], names=names)
 
 
 def merge_parts(
@@ -121,52 +164,27 @@ def merge_parts(
     connection.execute(table.insert(), {**key, "sums": merged(parts)})
 
 
-def _merge_minutes(
-    tables: Tables, connection: Connection, minutes: Mapping[tuple[CellKey, int], Mapping[str, list[float]]]
-) -> None:
-    sums = {
-        (Series(*cell[:3], name), minute): row
-        for (cell, minute), measures in minutes.items()
-        for name, row in measures.items()
-    }
-    ids = _series_ids(tables, connection, {series for series, _ in sums})
-    rows = sorted((ids[series], minute, *row) for (series, minute), row in sums.items())
-    _run(connection, _adding(connection.dialect, tables.minute_sums), rows)
+def sums_of(stored: bytes) -> Sums:
+    """Read the sums of a row."""
+    return _decode(stored)
 
 
-def _series_ids(tables: Tables, connection: Connection, wanted: set[Series]) -> dict[Series, int]:
-    """Ids of series, making those that are new."""
-    series = tables.series
-    query = series.select().where(
-        series.c.domain.in_({key.domain for key in wanted}),
-        series.c.plan_revision.in_({key.plan_revision for key in wanted}),
-    )
-
-    def known() -> dict[Series, int]:
-        return {Series(*key): series_id for series_id, *key in connection.execute(query)}
-
-    found = known()
-    if missing := sorted(wanted - found.keys()):
-        connection.execute(series.insert(), [key._asdict() for key in missing])
-        found = known()
-    return found
+def add_sums(to: Sums, other: Sums) -> None:
+    """Add sums to others."""
+    for name, (n, mean, centred) in other.items():
+        old_n, old_mean, old_centred = to.get(name) or (0.0, 0.0, 0.0)
+        share, shift = n / (old_n + n), mean - old_mean
+        to[name] = old_n + n, old_mean + shift * share, old_centred + centred + shift * shift * old_n * share
 
 
-def _adding(dialect: Dialect, table: Table) -> str:
-    """Write the statement that adds one row of sums to those in a table."""
-    statement = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
-    old, new = table.c, statement.excluded
-    shift, share = new.mean - old.mean, new.n / (old.n + new.n)
-    sums = {
-        "n": old.n + new.n,
-        "mean": old.mean + shift * share,
-        "centred": old.centred + new.centred + shift * shift * old.n * share,
-    }
-    keys = [column.name for column in table.primary_key]
-    return str(statement.on_conflict_do_update(index_elements=keys, set_=sums).compile(dialect=dialect))
+def rollup_row(key: RollupKey, sums: Sums) -> tuple[object, ...]:
+    """Lay a roll-up out in the order of its table's columns."""
+    return (*key, sums[REQUESTS][0] if REQUESTS in sums else 0.0, _encode(sums))
 
 
-def _run(connection: Connection, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-    """Execute a statement for many rows, straight in the driver: binding by name costs more than the insert itself."""
-    if parameters := list(rows):
-        connection.exec_driver_sql(statement, parameters)
+def _merge_rollups(tables: Tables, connection: Connection, rollups: dict[RollupKey, Sums]) -> None:
+    """Add sums to the rows that are there; there is one writer, so nobody changes them in between."""
+    for domain, step, begins, revision, version, _, stored in matching(connection, tables.rollups, list(rollups)):
+        add_sums(rollups[RollupKey(domain, step, begins, revision, version)], _decode(stored))
+    rows = [rollup_row(key, sums) for key, sums in sorted(rollups.items(), key=itemgetter(0))]
+    insert_rows(connection, tables.rollups, rows, replace=True)

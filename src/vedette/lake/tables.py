@@ -2,8 +2,12 @@
 
 Decisions read `cells`: sums by bucket and histogram, of a version under a plan revision in an hour (see `lake.cells`).
 Experiments read `exposure_cells`, the same sums of an arm of an experiment in an epoch of its split. Charts read
-`minute_sums`, plain figures by minute of a `series`: one measure of one version under one plan revision.
-Times are integers since 1970 in UTC: microseconds, minutes or hours.
+`rollups`, plain figures of a version under a plan revision by minute, by hour and by day.
+
+Outcomes themselves come into the `spool`, a batch a row, and are moved to segments, files that `segments` lists; what
+is in neither is not there. `seen` holds the id of every outcome that is in either, and the number its batch was
+spooled under, by which it is found in both; `amendments` are late judgements of those outcomes, joined by whoever
+reads. Times are integers since 1970 in UTC: microseconds, minutes, hours or days.
 """
 
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ from typing import Self
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     Identity,
@@ -21,17 +26,10 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
-    select,
 )
-from sqlalchemy.schema import CreateSchema
 
-from vedette.kernel.errors import Refused
-from vedette.lake.engine import LakeDatabase
+SCHEMA_VERSION = 3
 
-SCHEMA_VERSION = 2
-
-_NEW_COLUMNS = {2: ("exposures", "dimensions")}  # of outcomes, by the schema they came with
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -42,34 +40,31 @@ class Tables:
     metadata: MetaData
     version: Table
     batches: Table
-    outcomes: Table
+    seen: Table
+    spool: Table
+    amendments: Table
+    segments: Table
+    sealing: Table
     pending_feedback: Table
     cells: Table
     exposure_cells: Table
-    series: Table
-    minute_sums: Table
+    rollups: Table
 
     @classmethod
     def of(cls, schema: str | None) -> Self:
         """Lay the tables out in `schema`."""
         metadata = MetaData(schema=schema)
-        outcomes = Table(
-            "outcomes",
+        amendments = Table(
+            "amendments",
             metadata,
-            Column("id", Text, primary_key=True),
-            Column("domain", Text, nullable=False),
+            Column("outcome_id", Text, primary_key=True),
+            Column("measure", Text, primary_key=True),
+            Column("value", Double, nullable=False),
+            Column("domain", Text, nullable=False),  # of the outcome, as is its time
             Column("at", BigInteger, nullable=False),  # microseconds
-            Column("assigned", Text, nullable=False),
-            Column("served", Text, nullable=False),
-            Column("plan_revision", Integer, nullable=False),
-            Column("bucket", SmallInteger, nullable=False),
-            Column("status", Text, nullable=False),
-            Column("measures", Text, nullable=False),  # a JSON object: name to number
-            Column("exposures", Text),  # JSON: a list of [experiment, arm, epoch]; null for none
-            Column("dimensions", Text),  # a JSON object: name to text; null for none
             sqlite_with_rowid=False,
         )
-        Index("outcomes_by_time", outcomes.c.domain, outcomes.c.at, outcomes.c.id)
+        Index("amendments_by_time", amendments.c.domain, amendments.c.at)
         cells = Table(
             "cells",
             metadata,
@@ -104,7 +99,44 @@ class Tables:
                 Column("at", BigInteger, nullable=False),  # microseconds
                 sqlite_with_rowid=False,
             ),
-            outcomes=outcomes,
+            seen=Table(
+                "seen",
+                metadata,
+                Column("id", LargeBinary, primary_key=True),  # see `spool.key_of`
+                Column("spooled", BigInteger, nullable=False),  # the number of its batch in the spool
+                sqlite_with_rowid=False,
+            ),
+            spool=Table(
+                "spool",
+                metadata,
+                Column("number", _SERIAL, Identity(), primary_key=True),
+                Column("outcomes", Integer, nullable=False),
+                Column("first", BigInteger, nullable=False),  # microseconds: the oldest outcome
+                Column("last", BigInteger, nullable=False),  # … and the newest
+                Column("columns", LargeBinary, nullable=False),  # see `lake.columns`
+                sqlite_autoincrement=True,  # a number is never given twice
+            ),
+            amendments=amendments,
+            segments=Table(
+                "segments",
+                metadata,
+                Column("name", Text, primary_key=True),
+                Column("day", Integer, nullable=False),
+                Column("outcomes", BigInteger, nullable=False),
+                Column("first", BigInteger, nullable=False),  # microseconds
+                Column("last", BigInteger, nullable=False),
+                Column("first_spooled", BigInteger, nullable=False),  # numbers of the batches they came from
+                Column("last_spooled", BigInteger, nullable=False),
+                Column("measures", Text, nullable=False),  # JSON: the names of those with a column
+                Column("dropped", Boolean, nullable=False),  # nobody reads it any more; its ids are being forgotten
+            ),
+            sealing=Table(
+                "sealing",
+                metadata,
+                Column("epoch", BigInteger, nullable=False),
+                Column("holder", Text, nullable=False),
+                Column("expires", Double, nullable=False),  # seconds since 1970, by the database's clock
+            ),
             pending_feedback=Table(
                 "pending_feedback",
                 metadata,
@@ -116,50 +148,16 @@ class Tables:
             ),
             cells=cells,
             exposure_cells=exposure_cells,
-            series=Table(
-                "series",
+            rollups=Table(
+                "rollups",
                 metadata,
-                Column("id", _SERIAL, Identity(), primary_key=True),
-                Column("domain", Text, nullable=False),
-                Column("plan_revision", Integer, nullable=False),
-                Column("version", Text, nullable=False),
-                Column("measure", Text, nullable=False),
-                UniqueConstraint("domain", "plan_revision", "version", "measure"),
-                sqlite_autoincrement=True,  # an id is never given twice
-            ),
-            minute_sums=Table(
-                "minute_sums",
-                metadata,
-                Column("series", BigInteger, primary_key=True, autoincrement=False),
-                Column("minute", Integer, primary_key=True, autoincrement=False),
-                Column("n", Double, nullable=False),
-                Column("mean", Double, nullable=False),
-                Column("centred", Double, nullable=False),  # sum of squared deviations from the mean
+                Column("domain", Text, primary_key=True),
+                Column("step", SmallInteger, primary_key=True, autoincrement=False),  # minutes: 1, 60 or 1440
+                Column("begins", Integer, primary_key=True, autoincrement=False),  # minutes since 1970
+                Column("plan_revision", Integer, primary_key=True, autoincrement=False),
+                Column("version", Text, primary_key=True),
+                Column("requests", Double, nullable=False),
+                Column("sums", LargeBinary, nullable=False),  # see `lake.rollups`
                 sqlite_with_rowid=False,
             ),
         )
-
-
-def migrate(database: LakeDatabase, tables: Tables) -> None:
-    """Create what is missing and bring older tables up to date; safe to run by many processes at once, and again.
-
-    Raises:
-        Refused: A newer vedette has been here, and its tables are not ours to touch.
-    """
-    with database.writing() as connection:
-        if database.schema:
-            connection.execute(CreateSchema(database.schema, if_not_exists=True))
-        tables.metadata.create_all(connection)
-        found = connection.scalar(select(tables.version.c.version))
-        if found is None:
-            connection.execute(tables.version.insert().values(version=SCHEMA_VERSION))
-        elif found > SCHEMA_VERSION:
-            raise Refused(
-                f"the lake has schema {found} and this vedette knows {SCHEMA_VERSION}", hint="upgrade vedette"
-            )
-        elif found < SCHEMA_VERSION:
-            outcomes = connection.dialect.identifier_preparer.format_table(tables.outcomes)
-            for schema in range(found + 1, SCHEMA_VERSION + 1):
-                for column in _NEW_COLUMNS[schema]:
-                    connection.exec_driver_sql(f"ALTER TABLE {outcomes} ADD COLUMN {column} TEXT")
-            connection.execute(tables.version.update().values(version=SCHEMA_VERSION))

@@ -1,0 +1,161 @@
+r"""What is asked of stored outcomes, as SQL that every engine understands; what they spell differently is in `Dialect`.
+
+All of it reads one relation, `{outcomes}`: a row an outcome, a column ``m_NAME`` for each measure. Exposures are the
+JSON text ``[["experiment","arm",epoch], …]``, dimensions the text ``{"name":"value", …}``: inside JSON a quote is
+always escaped, so ``["tone",`` can only be the beginning of an exposure. Engines that keep each of such texts once
+(Parquet's dictionaries) match them once.
+
+A cut is counted in two steps: `cut` picks and names the rows, `moments` and `bins` add up what it gave.
+"""
+# ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vedette.evidence.outcome import OutcomeStatus
+from vedette.lake.columns import json_text
+from vedette.lake.dialect import Dialect, escaped
+
+FIELDS = (
+    "id", "domain", "at_micros", "assigned", "served", "plan_revision", "bucket", "cluster", "status", "exposures",
+    "dimensions",
+)  # fmt: skip
+
+MEASURED = frozenset(  # by gateways; of a request whose client left, only what was said later counts
+    {
+        "error", "fallback", "rejected", "partial", "override_failed", "latency_ms", "ttft_ms", "tokens_in",
+        "tokens_out",
+    }
+)  # fmt: skip
+
+_STRING = r'"(?:[^"\\]|\\.)*"'
+
+
+def measure_column(measure: str) -> str:
+    """Give the name of a measure's column."""
+    return f"m_{measure}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Outcomes of a domain, the newest first: of one version, from ``since`` to before ``until``, after a place."""
+
+    domain: str
+    version: str = ""
+    since: int | None = None
+    until: int | None = None
+    after: tuple[int, str] | None = None
+    limit: int = 100
+
+    def sql(self, dialect: Dialect, outcomes: str, measures: Iterable[str]) -> str:
+        """Write the query."""
+        where = [f"domain = {dialect.text(self.domain)}"]
+        if self.version:
+            where.append(f"assigned = {dialect.text(self.version)}")
+        if self.since is not None:
+            where.append(f"at_micros >= {self.since}")
+        if self.until is not None:
+            where.append(f"at_micros < {self.until}")
+        if self.after:
+            at, outcome_id = self.after
+            where.append(f"at_micros <= {at} AND (at_micros < {at} OR id < {dialect.text(outcome_id)})")
+        columns = [*FIELDS, *(dialect.quoted(measure_column(name)) for name in measures)]
+        return (
+            f"SELECT {', '.join(columns)} FROM {outcomes} WHERE {' AND '.join(where)}"
+            f" ORDER BY at_micros DESC, id DESC LIMIT {self.limit}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Outcomes that all of some experiments had, by their arms and perhaps by a dimension.
+
+    Attributes:
+        domain: Domain.
+        experiments: Ids of experiments.
+        dimension: Name of a dimension; "" for none.
+        since: Microseconds from which on outcomes count.
+        until: Microseconds before which they count.
+        limit: How many count at most, the newest ones; None for all.
+        values: How many values of the dimension are told apart, those seen last.
+        others: What all others are called.
+    """
+
+    domain: str
+    experiments: Sequence[str]
+    dimension: str = ""
+    since: int | None = None
+    until: int | None = None
+    limit: int | None = None
+    values: int = 100
+    others: str = ""
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns whose values are a group: an arm and epoch of each experiment, as JSON, and the value."""
+        return [*(f"arm_{place}" for place in range(len(self.experiments))), *(["value"] if self.dimension else [])]
+
+    def cut(self, dialect: Dialect, outcomes: str, measures: Sequence[str]) -> str:
+        """Write the query that gives the rows: keys, cluster and measures."""
+        where = [f"domain = {dialect.text(self.domain)}"]
+        if self.since is not None:
+            where.append(f"at_micros >= {self.since}")
+        if self.until is not None:
+            where.append(f"at_micros < {self.until}")
+        columns = []
+        for place, experiment in enumerate(self.experiments):
+            begin = f"[{json_text(experiment)},"
+            where.append(f"position({dialect.text(begin)} IN exposures) > 0")
+            captured = dialect.capture("exposures", escaped(begin) + f"({_STRING},[0-9]+)")
+            columns.append(f"{captured} AS arm_{place}")
+        if self.dimension:
+            captured = dialect.capture("dimensions", f"[{{,]{escaped(json_text(self.dimension))}:({_STRING})")
+            columns.append(f"{captured} AS value")
+        columns.append("cluster")
+        columns += [f"{_counted(dialect, name)} AS {dialect.quoted(measure_column(name))}" for name in measures]
+        ordered = self.limit is not None or self.dimension
+        if ordered:
+            columns.append("row_number() OVER (ORDER BY at_micros DESC, id DESC) AS place")
+        picked = f"SELECT {', '.join(columns)} FROM {outcomes} WHERE {' AND '.join(where)}"
+        if self.limit is not None:
+            picked = f"SELECT * FROM ({picked}) AS numbered WHERE place <= {self.limit}"
+        return self._few_values(dialect, picked, measures) if self.dimension else picked
+
+    def moments(self, dialect: Dialect, cut: str, measures: Iterable[str]) -> str:
+        """Write the query that gives, of each group and cluster, the rows and each measure's n, mean and centred."""
+        keys = ", ".join([*self.keys, "cluster"])
+        sums = ["count(*) AS n"]
+        for place, name in enumerate(measures):
+            value = dialect.quoted(measure_column(name))
+            sums.append(
+                f"count({value}) AS n_{place}, avg({value}) AS mean_{place}"
+                f", {dialect.sum_of_squares(value)} AS centred_{place}"
+            )
+        return f"SELECT {keys}, {', '.join(sums)} FROM {cut} GROUP BY {keys}"
+
+    def bins(self, dialect: Dialect, cut: str, measure: str) -> str:
+        """Write the query that gives, of each group, how many values of a measure are in each histogram bin."""
+        keys, value = ", ".join(self.keys), dialect.quoted(measure_column(measure))
+        return (
+            f"SELECT {keys}, bin, count(*) AS n FROM (SELECT {keys}, {dialect.bin(value)} AS bin FROM {cut}"
+            f" WHERE {value} IS NOT NULL) AS binned GROUP BY {keys}, bin"
+        )
+
+    def _few_values(self, dialect: Dialect, picked: str, measures: Iterable[str]) -> str:
+        """Tell the values apart that were seen last, and call the others by one name."""
+        arms = [key for key in self.keys if key != "value"]
+        columns = [*arms, "cluster", *(dialect.quoted(measure_column(name)) for name in measures)]
+        return (
+            f"WITH picked AS ({picked}), newest AS (SELECT value AS its_value, min(place) AS place FROM picked"
+            f" GROUP BY value ORDER BY min(place) LIMIT {self.values})"
+            f" SELECT {', '.join(columns)}, CASE WHEN newest.place IS NULL THEN {dialect.text(self.others)}"
+            f" ELSE value END AS value FROM picked LEFT JOIN newest ON value = its_value"
+        )
+
+
+def _counted(dialect: Dialect, measure: str) -> str:
+    """Write a measure as it is counted: what was measured before a client left is not."""
+    value = dialect.quoted(measure_column(measure))
+    if measure not in MEASURED:
+        return value
+    return f"CASE WHEN status = {dialect.text(OutcomeStatus.CLIENT_CLOSED.value)} THEN NULL ELSE {value} END"

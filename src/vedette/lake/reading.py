@@ -1,0 +1,81 @@
+"""Reading outcomes themselves: those of some ids, and pages of them."""
+# ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from sqlalchemy import Connection, and_, or_, select
+
+from vedette.evidence.outcome import Outcome
+from vedette.kernel.records import evolve
+from vedette.lake import spool
+from vedette.lake.columns import outcome_of
+from vedette.lake.dialect import DUCKDB
+from vedette.lake.history import History, Snapshot, connect, paths, reading, translated
+from vedette.lake.queries import FIELDS, Page, measure_column
+from vedette.lake.tables import Tables
+
+_COLUMN = measure_column("")
+_MOST_NUMBERS = 100
+
+
+def located(
+    connection: Connection, tables: Tables, folder: Path | None, outcome_ids: Collection[str]
+) -> dict[str, Outcome]:
+    """Give outcomes by their ids, with late judgements, wherever they are; those never seen are left out.
+
+    Raises:
+        FileGone: A segment was merged or dropped meanwhile.
+    """
+    numbers = spool.seen(connection, tables, set(outcome_ids))
+    found: dict[str, Outcome] = {}
+    batches = spool.spooled(connection, tables, set(numbers.values()))
+    for number, batch in batches.items():
+        rows = [row for row, outcome_id in enumerate(batch.ids) if numbers.get(outcome_id) == number]
+        found |= {outcome.id: outcome for outcome in batch.outcomes(rows)}
+    sealed = {outcome_id: number for outcome_id, number in numbers.items() if number not in batches}
+    if sealed:
+        segments = tables.segments.c
+        holding = [
+            and_(segments.first_spooled <= number, segments.last_spooled >= number)
+            for number in sorted(set(sealed.values()))[:_MOST_NUMBERS]
+        ]
+        listed = select(segments.name).where(~segments.dropped)
+        if len(set(sealed.values())) <= _MOST_NUMBERS:
+            listed = listed.where(or_(*holding))
+        files = paths(folder, connection.scalars(listed))
+        found |= {outcome.id: outcome for outcome in _sealed(files, list(sealed))}
+    for outcome_id, late in spool.amendments(connection, tables, found).items():
+        outcome = found[outcome_id]
+        found[outcome_id] = evolve(outcome, measures={**late, **outcome.measures})
+    return found
+
+
+def read_page(history: History, taken: Snapshot, page: Page) -> list[Outcome]:
+    """Give the outcomes of a page."""
+    with history.over(taken, page.domain) as cursor:
+        return outcomes_of(cursor.execute(page.sql(DUCKDB, "outcomes", taken.measures)))
+
+
+def outcomes_of(result: duckdb.DuckDBPyConnection) -> list[Outcome]:
+    """Read outcomes from the rows of a query."""
+    names = [column[0] for column in result.description]
+    return [_outcome(dict(zip(names, row, strict=True))) for row in result.fetchall()]
+
+
+def _outcome(row: Mapping[str, Any]) -> Outcome:
+    measures = {
+        name.removeprefix(_COLUMN): value for name, value in row.items() if name not in FIELDS and value is not None
+    }
+    return outcome_of(row, measures)
+
+
+def _sealed(files: Sequence[Path], outcome_ids: list[str]) -> list[Outcome]:
+    if not files:
+        return []
+    with connect() as engine, translated():
+        engine.register("wanted", {"its_id": np.array(outcome_ids, object)})
+        return outcomes_of(engine.execute(f"SELECT * FROM {reading(files)} WHERE id IN (SELECT its_id FROM wanted)"))
