@@ -21,6 +21,8 @@ local head, tail, path = [==[%s]==], [==[%s]==], "%s"
 local asked = 0
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
+local key = "%s"
+if key ~= "" then wrk.headers["authorization"] = "Bearer " .. key end
 request = function()
   asked = asked + 1
   local user = string.format("%%08d", asked)
@@ -32,11 +34,12 @@ end
 
 @dataclass(frozen=True)
 class Address:
-    """Where a gateway takes chats, and what it calls the model."""
+    """Where a gateway takes chats, what it calls the model, and the key it wants, if any."""
 
     port: int
     model: str = "claims"
     path: str = PATH
+    key: str = ""
 
 
 def body(model: str, *, stream: bool, user: str = _MARK) -> bytes:
@@ -55,7 +58,7 @@ def saturate(address: Address, folder: Path, *, stream: bool, connections: int, 
     """
     head, tail = body(address.model, stream=stream).decode().split(_MARK)
     script = folder / f"load-{address.port}-{stream}.lua"
-    script.write_text(_SCRIPT % (head, tail, address.path))
+    script.write_text(_SCRIPT % (head, tail, address.path, address.key))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", str(script)]
     said = subprocess.run(  # noqa: S603 - Debian's wrk
         ["taskset", "-c", str(BESIDE), *command, f"http://127.0.0.1:{address.port}"],  # noqa: S607 - as installed
@@ -64,8 +67,8 @@ def saturate(address: Address, folder: Path, *, stream: bool, connections: int, 
     if bad := re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: .*", said):
         raise RuntimeError(f"{bad[0]}\n{said}")
     found = re.search(r"(\d+) requests in ([\d.]+)(m?s)", said)
-    if found is None:
-        raise RuntimeError(said)
+    if found is None or found[1] == "0":
+        raise RuntimeError(f"no answer within {seconds:.0f} s\n{said}")
     return int(found[1]), float(found[2]) * (0.001 if found[3] == "ms" else 1)
 
 
@@ -114,7 +117,8 @@ async def _latencies(address: Address, rate: float, seconds: float) -> tuple[flo
             pass  # the last half millisecond: timers are not that exact
         client = clients[number % len(clients)]
         content = body(address.model, stream=False, user=f"{number:08d}")
-        head = f"POST {address.path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nx-user: {number}\r\n"
+        key = f"authorization: Bearer {address.key}\r\n" if address.key else ""
+        head = f"POST {address.path} HTTP/1.1\r\n{key}host: a\r\ncontent-type: application/json\r\nx-user: {number}\r\n"
         answered = await client.ask(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
         taken.append((answered - intended) * 1e6)
     return statistics.median(taken), statistics.quantiles(taken, n=100)[98]

@@ -8,17 +8,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from bench.gateway_parts.load import Address, latencies, saturate
 from bench.gateway_parts.peers import PEERS
-from bench.gateway_parts.processes import on_cpu, resident
-from bench.gateway_parts.targets import Starter, Target, nginx, upstream, vedette
+from bench.gateway_parts.processes import on_cpu, resident, urgent
+from bench.gateway_parts.targets import Backend, Starter, Target, nginx, upstream, vedette
 
 SLOW = {"litellm"}
-"""Targets of a hundred requests a second: latency is measured at a tenth of the rate."""
+"""Targets of a hundred requests a second: latency is measured at a tenth of the rate, and load lasts longer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Figures:
 
 
 @contextlib.contextmanager
-def _stage(plan: Plan) -> Iterator[tuple[Path, int, dict[str, Target]]]:
+def _stage(plan: Plan) -> Iterator[tuple[Path, Backend, dict[str, Target]]]:
     """Start the backend and every target; one that does not start is left out, loudly."""
     starters: dict[str, Starter] = {"nginx": nginx, "vedette": vedette()} | {name: PEERS[name] for name in plan.peers}
     with contextlib.ExitStack() as stack:
@@ -57,7 +57,7 @@ def _stage(plan: Plan) -> Iterator[tuple[Path, int, dict[str, Target]]]:
         for name, start in starters.items():
             print(f"· starting {name}", flush=True)
             try:
-                targets[name] = stack.enter_context(start(folder, backend))
+                targets[name] = stack.enter_context(start(folder, backend.port))
             except (OSError, TimeoutError, subprocess.CalledProcessError) as error:
                 print(f"! {name} does not start and is left out: {error}", flush=True)
         yield folder, backend, targets
@@ -74,10 +74,11 @@ def measure(plan: Plan) -> dict[str, Figures]:
             print(f"· round {number + 1} of {plan.rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
             for name, target in targets.items():
                 for stream in (False, True):
-                    _cost(figures[name], target, folder, plan, stream=stream)
-            _latency(figures["direct"], Address(backend), plan, 100)
+                    patient = replace(plan, seconds=5 * plan.seconds) if name in SLOW else plan
+                    _cost(figures[name], target, folder, patient, stream=stream)
+            _latency(figures["direct"], Target(Address(backend.port), ()), backend, plan, 100)
             for name, target in targets.items():
-                _latency(figures[name], target.address, plan, 10 if name in SLOW else 100)
+                _latency(figures[name], target, backend, plan, 10 if name in SLOW else 100)
         for name, target in targets.items():
             figures[name].memory = resident(target.pids)
         return figures
@@ -110,9 +111,10 @@ def _cost(figures: Figures, target: Target, folder: Path, plan: Plan, *, stream:
     _try(figures, work)
 
 
-def _latency(figures: Figures, address: Address, plan: Plan, rate: float) -> None:
+def _latency(figures: Figures, target: Target, backend: Backend, plan: Plan, rate: float) -> None:
     def work() -> None:
-        p50, p99 = latencies(address, rate=rate, seconds=plan.latency_seconds)
+        with urgent((os.getpid(), backend.pid, *target.pids)):
+            p50, p99 = latencies(target.address, rate=rate, seconds=plan.latency_seconds)
         figures.p50.append(p50)
         figures.p99.append(p99)
 

@@ -62,7 +62,7 @@ def compare(*, rounds: int, seconds: float) -> int:
         targets: dict[int, Target] = {}
         for workers in (1, 2):
             (folder / str(workers)).mkdir()
-            targets[workers] = stack.enter_context(vedette(workers, (0, 1))(folder / str(workers), backend))
+            targets[workers] = stack.enter_context(vedette(workers, (0, 1))(folder / str(workers), backend.port))
             stack.enter_context(limited(targets[workers].pids))
         for number in range(rounds):
             for workers, target in targets.items():

@@ -29,6 +29,14 @@ class Target:
     others: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Backend:
+    """The model server: its port and its process."""
+
+    port: int
+    pid: int
+
+
 Starter = Callable[[Path, int], AbstractContextManager[Target]]
 """Starts a target in a folder, in front of the backend at a port."""
 
@@ -39,19 +47,19 @@ def environment_of(name: str, *packages: str) -> Path:
     if not (folder / "made").exists():
         print(f"· installing {', '.join(packages)} into {folder}", flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        pip = [str(folder / "bin" / "pip"), "install", "--quiet", *packages]
+        pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--quiet", "--disable-pip-version-check", *packages]
         subprocess.run(pip, check=True)  # noqa: S603 - pip, as made above
         (folder / "made").touch()
     return folder / "bin"
 
 
 @contextlib.contextmanager
-def upstream(folder: Path) -> Iterator[int]:
-    """Run the model server of canned answers; gives its port."""
+def upstream(folder: Path) -> Iterator[Backend]:
+    """Run the model server of canned answers."""
     port, log = free_port(), folder / "upstream.log"
-    with running([_PYTHON, Path(__file__).with_name("upstream.py"), str(port)], BESIDE, log):
+    with running([_PYTHON, Path(__file__).with_name("upstream.py"), str(port)], BESIDE, log) as pid:
         until(lambda: listens(port), 10, log)
-        yield port
+        yield Backend(port, pid)
 
 
 @contextlib.contextmanager

@@ -128,11 +128,15 @@ def test_callers_may_be_kept_apart(stage):
     assert said == ["miss", "miss", "hit"] * 2
 
 
-def test_answers_grow_old(make_stage):
-    """After its time an answer is asked for anew."""
-    stage = make_stage()
-    stage.publish(stage.plan(cache=Cache(ttl=0.001)))
-    assert [stage.chat().headers["x-vedette-cache"] for _ in range(2)] == ["miss", "miss"]
+def test_answers_grow_old():
+    """An answer is given as long as it is younger than the policy and the client say, and forgotten then."""
+    cache = ResponseCache(Cache(ttl=60.0))
+    cache.put(b"a", Kept(100.0, b"", b"x", False))
+    assert cache.get(b"a", 159.9, float("inf"))
+    assert cache.get(b"a", 111.0, 10.0) is None
+    assert cache.get(b"a", 110.0, 10.0)
+    assert cache.get(b"a", 160.0, float("inf")) is None
+    assert cache.get(b"a", 101.0, float("inf")) is None
 
 
 def test_a_new_plan_keeps_the_answers(stage):
@@ -176,6 +180,13 @@ def test_embeddings_are_kept_too(stage):
     said = [stage.ask(body, path=path).headers["x-vedette-cache"] for path in ("/v1/embeddings", "/v1/completions") * 2]
     assert said == ["miss", "miss", "hit", "hit"]
     assert json.loads(stage.ask(body, path="/v1/embeddings").body)["data"][0]["embedding"] == [0.25, -1.5]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_backend_may_forbid_it(stage, stream):
+    """An answer whose backend says no-store is not kept."""
+    stage.publish(stage.plan("no-store", cache=CACHE))
+    assert [stage.chat(stream=stream).headers["x-vedette-cache"] for _ in range(2)] == ["miss", "miss"]
 
 
 def test_what_cannot_be_read_is_passed_on(stage):

@@ -108,12 +108,13 @@ class MockUpstream:
         elif asked.json.get("stream"):
             await self._stream(model, int(argument or EVENTS), asked, writer)
         else:
-            _write(writer, 200, WHOLE[asked.path](model), HOPS)
+            _write(writer, 200, WHOLE[asked.path](model), HOPS + UNKEPT.get(model, ""))
         await writer.drain()
 
     async def _stream(self, model: str, count: int, asked: Asked, writer: asyncio.StreamWriter) -> None:
         wants_usage = bool((asked.json.get("stream_options") or {}).get("include_usage"))
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        kind = f"content-type: text/event-stream\r\n{UNKEPT.get(model, '')}"
+        writer.write(f"HTTP/1.1 200 OK\r\n{kind}transfer-encoding: chunked\r\n\r\n".encode())
         if model == "error-first":
             _chunk(writer, b": warming up\n\n" + _event({"error": {"message": "no memory"}}))
         if model == "silent-stream":
@@ -209,6 +210,9 @@ def _delta(model: str, text: str, *, usage: bool = False) -> Json:
 
 WHOLE = {"/v1/chat/completions": _chat, "/v1/completions": _completion, "/v1/embeddings": _embedding}
 HOPS = "connection: keep-alive, x-hop\r\nx-hop: 1\r\nset-cookie: a=b\r\nx-upstream: yes\r\nkeep-alive: 5\r\n"
+UNKEPT = {"no-store": "Cache-Control: No-Store\r\n"}
+"""What a model that wants its answers forgotten says."""
+
 RAW = {
     "garbage": b"\x16\x03 this is no HTTP\r\n\r\n",
     "short": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{",

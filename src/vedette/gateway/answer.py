@@ -1,12 +1,14 @@
 """A whole answer, and how a backend's may be shown."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vedette.gateway import wire
 from vedette.gateway.headers import returned, value_of
 from vedette.gateway.openai import error_body
 from vedette.gateway.upstream import Headers
+
+EVENTS = b"text/event-stream"
+"""The kind of an answer that is a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,6 @@ class Answer:
     fields: bytes = b""
 
 
-def is_stream(headers: Headers) -> bool:
-    """Say whether an answer is a stream of events."""
-    return (value_of(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
-
-
 def shown(version: str, status: int, headers: Headers, body: bytes) -> Answer:
     """Give a backend's answer as it may be shown; what it thinks of our key is not the client's business."""
     if status in {401, 403}:
@@ -31,8 +28,3 @@ def shown(version: str, status: int, headers: Headers, body: bytes) -> Answer:
         return Answer(502, error_body(message, "server_error", "upstream_refused"))
     kind = b"" if status in {204, 304} else value_of(headers, b"content-type") or wire.JSON
     return Answer(status, body, kind, returned(headers))
-
-
-def told_arms(names: Mapping[str, str]) -> str:
-    """Write which arms of which experiments an answer is of."""
-    return f"x-vedette-experiments: {', '.join(map('='.join, names.items()))}\r\n" if names else ""

@@ -1,8 +1,6 @@
 """What the gateway answers: models, which version a unit sees, and how it is doing."""
 
 import logging
-import os
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from vedette.gateway.figures import Scrape, Sum
 from vedette.gateway.keys import Admission
 from vedette.gateway.limits import Limiter
 from vedette.gateway.metrics import Metrics
+from vedette.gateway.names import RequestNames
 from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
 from vedette.gateway.patience import ENDLESS, patience
 from vedette.gateway.plans import PlanTable, ServedPlan
@@ -32,7 +31,6 @@ from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.shadow import Shadows
 from vedette.gateway.turning import TurnedAway
 from vedette.kernel.errors import InvalidInput
-from vedette.kernel.ids import uuid7
 from vedette.routing.choose import CompiledPlan
 
 _log = logging.getLogger("vedette.gateway")
@@ -57,6 +55,7 @@ class GatewayApp:
     replaced: bool = False  # draining because another worker takes over: as a whole, the gateway stays ready
     total: Sum | None = None  # who knows the figures of all workers, where there are several
     threads: Executor | None = None  # to ask it on
+    names: RequestNames = field(default_factory=RequestNames)
     connections: set[ClientConnection] = field(default_factory=set)
     exchanges: set[Exchange] = field(default_factory=set)
     deadlines: Deadlines = field(init=False)
@@ -102,7 +101,7 @@ class GatewayApp:
         config = served.plan.config
         key = None if config.access == "open" else self.admission.admit(served, request)
         hurry = patience(served, request) if config.deadline else ENDLESS
-        request_id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+        request_id = self.names.new()
         try:
             choice, exposed = assign(served, request, ask.user, request_id)
         except UnitMissingError as error:

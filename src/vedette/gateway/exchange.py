@@ -8,25 +8,21 @@ import asyncio
 import logging
 import math
 from time import monotonic
-from typing import Protocol
 
 from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway import retry, wire
-from vedette.gateway.answer import Answer, is_stream, shown, told_arms
+from vedette.gateway.answer import EVENTS, Answer, shown
 from vedette.gateway.breaker import Circuit
 from vedette.gateway.cache import Kept, Memo
-from vedette.gateway.deadlines import Deadlines
+from vedette.gateway.context import Context
 from vedette.gateway.headers import returned, value_of
 from vedette.gateway.limits import Ticket
-from vedette.gateway.measures import Course, given_again
-from vedette.gateway.metrics import Metrics
+from vedette.gateway.measures import given_again, measured, wasted
 from vedette.gateway.openai import Ask, error_body, error_event
 from vedette.gateway.override import applied, changes_body, routed
 from vedette.gateway.patience import ENDLESS, Patience
 from vedette.gateway.plans import ServedPlan
 from vedette.gateway.protocol import ClientConnection
-from vedette.gateway.recorder import Recorder
-from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.sse import EventStream, Usage, usage_of
 from vedette.gateway.upstream import Call, Failure, Headers
 from vedette.kernel.errors import InvalidInput
@@ -36,18 +32,23 @@ from vedette.routing.choose import Choice
 _log = logging.getLogger("vedette.gateway")
 
 
-class Context(Protocol):
-    """What exchanges share."""
-
-    settings: GatewaySettings
-    metrics: Metrics
-    recorder: Recorder
-    exchanges: "set[Exchange]"
-    deadlines: Deadlines
-
-
 class Exchange:
     """The life of one request to a model; told of its client by `ClientConnection`, of its backend by a `Call`."""
+
+    # As almost every request has them to its end.
+    _retries = 0
+    _hedges = 0  # second calls
+    _stale_once = False  # a kept connection was found closed already
+    _failed = False  # the assigned version has
+    _fallback = False
+    _override_failed: bool | None = None
+    _first: float | None = None  # when the first byte went to the client
+    _call: Call | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _wished = False  # whether the deadline is the client's, which says nothing about a version
+    _end = math.inf  # when the whole answer must have ended
+    _circuit: Circuit | None = None  # of the try that is under way
+    _memo: Memo | None = None
 
     def __init__(
         self,
@@ -68,31 +69,21 @@ class Exchange:
         self._served, self._choice, self._exposed, self._request_id = served, choice, exposed, request_id
         self._config = routed(served.plan.config, exposed.override)
         self._sent = ask  # what backends are asked: as the client wrote it, or as experiments have it
-        self._override_failed: bool | None = None
         if exposed.override is not None and changes_body(exposed.override):
             changed = applied(ask, exposed.override)
             self._sent, self._override_failed = changed or ask, changed is None
         self._started = self._last = monotonic()  # uvloop's own clock stands still for a millisecond
-        self._ticket = ticket
-        self._wished = patience.wished  # the client's deadline, which says nothing about a version
-        self._end = self._started + patience.seconds
-        self._deadline = min(self._started + self._config.timeout, self._end)
+        self._deadline = self._started + self._config.timeout
+        if patience is not ENDLESS:
+            self._wished, self._end = patience.wished, self._started + patience.seconds
+            self._deadline = min(self._deadline, self._end)
         self.due = self._deadline  # when to look whether it is late
+        self._ticket = ticket
         self._version = choice.version  # the one being asked
-        self._retries = 0
-        self._stale_once = False  # a kept connection was found closed already
-        self._failed = False  # the assigned version has
-        self._fallback = False
-        self._hedges = 0 if served.hedged else None
-        self._first: float | None = None  # when the first byte went to the client
-        self._circuit: Circuit | None = None  # of the try that is under way
-        self._memo: Memo | None = None
         if served.cache is not None:
             of = (choice.version, exposed.exposures, caller)
             self._memo = Memo(served.cache, self._sent, headers, of, self._started)
             context.metrics.cache(served.plan.domain, self._memo.result)
-        self._call: Call | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Ask the assigned version, unless its answer is known."""
@@ -121,16 +112,15 @@ class Exchange:
 
     def hedged(self) -> None:
         """Take note that a try became two calls."""
-        self._hedges = (self._hedges or 0) + 1
+        self._hedges += 1
         self._context.metrics.of(self._served.plan.domain, self._version).hedges += 1
 
     def _spare(self, circuit: Circuit) -> None:
         """Leave a backend alone that fails; the version has failed all the same."""
         self._circuit = self._call = None
         self._context.metrics.of(self._served.plan.domain, self._version).spared += 1
-        message = f"the backend of version {self._version} fails and is left alone"
-        fields = b"retry-after: %d\r\n" % max(1, math.ceil(circuit.wait(monotonic())))
-        answer = Answer(503, error_body(message, "server_error", "circuit_open"), fields=fields)
+        body = error_body(f"version {self._version} fails and is left alone", "server_error", "circuit_open")
+        answer = Answer(503, body, fields=b"retry-after: %d\r\n" % max(1, math.ceil(circuit.wait(monotonic()))))
         self._recover(answer, retryable=False)
 
     def _note(self, *, good: bool) -> None:
@@ -165,11 +155,12 @@ class Exchange:
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Take an answer that came at once, when that is all there is to it."""
-        if status != 200 or len(body) > self._context.settings.response_limit or is_stream(headers):
-            return False
-        self._status = status
-        self._note(good=True)
         kind = value_of(headers, b"content-type") or wire.JSON
+        if status != 200 or len(body) > self._context.settings.response_limit or kind.lower().startswith(EVENTS):
+            return False
+        self._status, self._headers = status, headers
+        if self._circuit is not None:
+            self._note(good=True)
         self._respond(Answer(status, body, kind, returned(headers)), OutcomeStatus.OK)
         return True
 
@@ -177,7 +168,8 @@ class Exchange:
         """Take status and header; what they mean shows when the body is there."""
         self._status, self._headers = status, headers
         coding = value_of(headers, b"content-encoding") or b"identity"
-        if status == 200 and is_stream(headers) and coding.lower() == b"identity":
+        kind = (value_of(headers, b"content-type") or b"").lower()
+        if status == 200 and kind.startswith(EVENTS) and coding.lower() == b"identity":
             self._events = EventStream(keep_usage=self._ask.wants_usage, limit=self._context.settings.event_limit)
 
     def data(self, data: bytes) -> None:
@@ -213,7 +205,7 @@ class Exchange:
     def failed(self, failure: Failure, message: str) -> None:
         """Take the failure of a try."""
         stale = failure is Failure.STALE and not self._stale_once
-        if not stale:
+        if self._circuit is not None and not stale:
             self._note(good=False)
         if self._first is not None:
             self._failed = True
@@ -249,6 +241,8 @@ class Exchange:
         on_trial = self._choice.arm != "stable" and self._version != plan.stable  # and not fallen back yet
         if on_trial and plan.stable and self._config.fallback and monotonic() < self._deadline:
             self._fallback, self._version = True, plan.stable
+            if self._memo is not None:
+                self._memo.forget()  # what stable says is not the assigned version's answer
             if self._choice.arm == "experiment":
                 self._sent = self._ask  # what was said for the arm's version was not meant for stable
             self._retries, self._stale_once = 0, False
@@ -272,7 +266,7 @@ class Exchange:
 
     def _respond(self, answer: Answer, status: OutcomeStatus) -> None:
         if self._memo and answer.status == 200:
-            self._keep(answer.kind, answer.body)
+            self._memo.store(answer.kind, self._headers, monotonic(), answer.body)
         self._finish(status, usage_of(answer.body) if answer.status < 300 else None)
         self._client.respond(answer.status, self._own_fields() + answer.fields, answer.kind, answer.body)
 
@@ -296,18 +290,13 @@ class Exchange:
         self._failed |= events.error is not None
         self._note(good=events.error is None)
         if self._memo and events.error is None:
-            self._keep(value_of(self._headers, b"content-type") or b"", None)
+            self._memo.store(value_of(self._headers, b"content-type") or b"", self._headers, monotonic())
         self._finish(OutcomeStatus.OK if events.error is None else OutcomeStatus.ERROR, events.usage)
         self._client.end_stream(data)
 
-    def _keep(self, kind: bytes, body: bytes | None) -> None:
-        """Leave the answer of the assigned version in the cache; stable's in its place would be another one's."""
-        if self._memo and not self._fallback:
-            self._memo.store(kind, self._headers, monotonic(), body)
-
     def _give_again(self, kept: Kept) -> None:
         """Answer as was answered before."""
-        self._finish(OutcomeStatus.OK, Usage())  # which costs nothing: nobody had to make it
+        self._finish(OutcomeStatus.OK, Usage())  # nobody had to make it
         fields = b"%bage: %d\r\n" % (self._own_fields(), self._started - kept.at)
         if kept.stream:
             self._client.begin_stream(200, b"%bcontent-type: %b\r\n" % (fields, kept.kind))
@@ -326,10 +315,13 @@ class Exchange:
 
     def _own_fields(self) -> bytes:
         fixed = self._served.told(self._version, self._choice.version)
-        more = self._ticket.fields(monotonic()) if self._ticket else ""
-        if self._memo:
-            more += f"x-vedette-cache: {self._memo.result}\r\n"
-        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{told_arms(self._exposed.names)}{more}".encode()
+        names = self._exposed.names
+        told = f"x-vedette-experiments: {', '.join(map('='.join, names.items()))}\r\n" if names else ""
+        if self._ticket is not None:
+            told += self._ticket.fields(monotonic())
+        if self._memo is not None:
+            told += f"x-vedette-cache: {self._memo.result}\r\n"
+        return f"x-vedette-request-id: {self._request_id}\r\n{fixed}{told}".encode()
 
     def _finish(self, status: OutcomeStatus, usage: Usage | None, *, whole: bool = True, judged: bool = True) -> None:
         """Write down what became of it: ``whole`` if it came to its end, ``judged`` if that end is the version's."""
@@ -343,16 +335,18 @@ class Exchange:
         if memo is not None and memo.found is not None:
             measures = given_again(seconds)
         else:
-            first = self._first and self._first - self._started
-            state = (self._status, self._failed, self._fallback)
-            course = Course(seconds, first, *state, whole, judged, usage, self._override_failed)
-            course.hedges = self._hedges
-            course.missed = memo is not None and memo.result == "miss"
-            measures = course.measures()
-        if self._ticket:
+            first = None if self._first is None else self._first - self._started
+            measures = measured(
+                seconds, first, self._status, usage, self._failed, self._fallback, whole=whole, judged=judged
+            )
+            if self._override_failed is not None:
+                measures["override_failed"] = int(self._override_failed)
+            if memo is not None and memo.result == "miss":
+                measures["cached"] = 0
+            if self._served.hedged is not None:
+                measures |= wasted(self._hedges, measures)
+        if self._ticket is not None:
             self._ticket.leave(usage.prompt_tokens + usage.completion_tokens if usage else None, now)
-        if self._override_failed is not None:
-            measures["override_failed"] = int(self._override_failed)
         self._context.recorder.record(
             self._request_id,
             self._served.plan,

@@ -1,53 +1,45 @@
 """What is measured of one request, by name."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from vedette.gateway.sse import Usage
 
 
-@dataclass(slots=True)
-class Course:
-    """How a request went: ``whole`` if it came to its end, ``judged`` if that end is the version's.
+def measured(
+    seconds: float,
+    first: float | None,
+    status: int,
+    usage: Usage | None,
+    failed: bool,  # noqa: FBT001 - called for every request, and by position is quickest
+    fallback: bool,  # noqa: FBT001 - the same
+    *,
+    whole: bool = True,
+    judged: bool = True,
+) -> dict[str, float]:
+    """Give the measures of an outcome: ``whole`` if it came to its end, ``judged`` if that end is the version's.
 
-    Times are in seconds; ``first`` is when the first byte of a stream went out, None when none did.
+    Times are in seconds; ``first`` is when the first byte of a stream went out. What is not known is left out.
     """
+    measures: dict[str, float] = {"fallback": 1 if fallback else 0}
+    if judged:
+        measures["error"] = 1 if failed else 0
+        measures["rejected"] = 1 if not failed and 400 <= status < 500 else 0
+    if whole:
+        measures["latency_ms"] = seconds * 1000
+    else:
+        measures["partial"] = 1
+    if first is not None:
+        measures["ttft_ms"] = first * 1000
+    if usage and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
+        measures["tokens_in"], measures["tokens_out"] = usage.prompt_tokens, usage.completion_tokens
+    return measures
 
-    seconds: float
-    first: float | None
-    status: int
-    failed: bool
-    fallback: bool
-    whole: bool = True
-    judged: bool = True
-    usage: Usage | None = None
-    override_failed: bool | None = None
-    hedges: int | None = None  # times it was asked again for being late; None where nothing is
-    missed: bool = False  # a cache that could have known the answer
 
-    def measures(self) -> dict[str, float]:
-        """Give the measures of its outcome; what is not known is left out."""
-        measures: dict[str, float] = {"fallback": int(self.fallback)}
-        if self.judged:
-            measures["error"] = int(self.failed)
-            measures["rejected"] = int(not self.failed and 400 <= self.status < 500)
-        if self.whole:
-            measures["latency_ms"] = self.seconds * 1000
-        else:
-            measures["partial"] = 1
-        if self.first is not None:
-            measures["ttft_ms"] = self.first * 1000
-        usage = self.usage
-        if usage and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
-            measures["tokens_in"], measures["tokens_out"] = usage.prompt_tokens, usage.completion_tokens
-        if self.hedges is not None:
-            measures["hedged"] = int(self.hedges > 0)
-            if self.hedges and "tokens_in" in measures:  # of calls that were cut; what they had written nobody knows
-                measures["tokens_wasted"] = self.hedges * measures["tokens_in"]
-        if self.override_failed is not None:
-            measures["override_failed"] = int(self.override_failed)
-        if self.missed:
-            measures["cached"] = 0
-        return measures
+def wasted(hedges: int, measures: Mapping[str, float]) -> dict[str, float]:
+    """Measure what calls cost that were cut: the prompt they had read; what they had written nobody knows."""
+    if hedges and "tokens_in" in measures:
+        return {"hedged": 1, "tokens_wasted": hedges * measures["tokens_in"]}
+    return {"hedged": 1 if hedges else 0}
 
 
 def given_again(seconds: float) -> dict[str, float]:

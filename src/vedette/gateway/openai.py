@@ -80,7 +80,7 @@ def read_ask(path: str, body: bytes) -> Ask:
     """
     try:
         fields = _FIELDS.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the request body is no JSON object: {error}") from error
     model = _read(_TEXT, fields, "model")
     if not model:

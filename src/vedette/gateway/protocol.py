@@ -22,6 +22,7 @@ from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.upstream import Headers
 
 _TELLING = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+_BODIES = frozenset({b"content-length", b"transfer-encoding"})
 _VERSIONS = frozenset({"1.1", "1.0"})
 _IDLE, _HEAD, _BODY = range(3)  # of a request, as far as it has arrived
 _LINGER = 1.0  # seconds in which a client that is turned away can still read why
@@ -99,6 +100,7 @@ class ClientConnection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._size = 0  # of the head, then of the body
         self._stage = _IDLE
+        self._offered = False  # to speak something else, with a body behind
 
     # What the transport calls.
 
@@ -137,13 +139,24 @@ class ClientConnection(asyncio.Protocol):
             except _Malformed as malformed:
                 self._reject(malformed)
             except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]  # an offer to speak something else, which HTTP allows to pass over
+                # An offer to speak something else, which HTTP allows to pass over.
+                data = self._without_offer() + data[upgrade.args[0] :]
             except httptools.HttpParserCallbackError as error:
                 cause = error.__context__
                 self._reject(cause if isinstance(cause, _Malformed) else _Malformed(400, "malformed request"))
             except httptools.HttpParserError as error:
                 self._reject(_Malformed(400, f"malformed request: {error}"))
         self._advance()
+
+    def _without_offer(self) -> bytes:
+        """Give the head again, without the offer, where a body follows: the parser would take that for requests."""
+        if not self._offered:
+            return b""
+        method, url, version, headers = self._parser.get_method(), self._url, self._version, self._headers
+        self._parser = httptools.HttpRequestParser(self)
+        self._begin()
+        fields = [b"%b: %b\r\n" % field for field in headers if field[0] != b"upgrade"]
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), b"".join(fields))
 
     def _reject(self, malformed: _Malformed) -> None:
         """Answer no more than this and what came before it."""
@@ -158,7 +171,9 @@ class ClientConnection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:  # noqa: D102 - httptools'
         self._url = self._url + url if self._url else url
-        self._count_head(len(url))
+        self._size += len(url)
+        if self._size > self._header_limit:
+            raise _head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102 - httptools'
         self._size += len(name) + len(value) + 4
@@ -185,6 +200,10 @@ class ClientConnection(asyncio.Protocol):
                 self._take_in(name, value)
         if hosts != 1 and (version == "1.1" or hosts > 1):
             raise _Malformed(400, "a request has one Host header")
+        if self._parser.should_upgrade():
+            if self._parser.get_method() == b"CONNECT":
+                raise _Malformed(400, "this is no proxy")
+            self._offered = any(name in _BODIES for name, _ in self._headers)
 
     def _take_in(self, name: bytes, value: bytes) -> None:
         if name == b"content-length":
@@ -193,6 +212,8 @@ class ClientConnection(asyncio.Protocol):
         elif name == b"transfer-encoding":
             if self._version == "1.0":
                 raise _Malformed(400, "HTTP/1.0 knows no chunks")
+            if value.lower() != b"chunked" or sum(each == name for each, _ in self._headers) > 1:
+                raise _Malformed(400, "the only transfer coding is chunked, said once")
         elif value.lower() == b"100-continue" and not self._queue and not self._answering:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -206,6 +227,8 @@ class ClientConnection(asyncio.Protocol):
         return _Malformed(413, f"the request body is larger than {self._settings.request_limit} bytes")
 
     def on_message_complete(self) -> None:  # noqa: D102 - httptools'
+        if self._offered:
+            return  # its body has not been read
         parser, body = self._parser, self._body
         whole = body[0] if len(body) == 1 else b"".join(body)
         method, path = parser.get_method().decode(), _path_of(self._url)

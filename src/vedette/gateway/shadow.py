@@ -13,9 +13,10 @@ from time import monotonic
 
 from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway import retry
-from vedette.gateway.answer import is_stream
+from vedette.gateway.answer import EVENTS
 from vedette.gateway.deadlines import Deadlines
-from vedette.gateway.measures import Course
+from vedette.gateway.headers import value_of
+from vedette.gateway.measures import measured
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import Ask
 from vedette.gateway.plans import ServedPlan
@@ -59,13 +60,12 @@ class Shadows:
         self._deadlines.watch()
         copy.start(ask, headers)
 
-    def ended(self, copy: "Copy", status: OutcomeStatus, course: Course) -> None:
+    def ended(self, copy: "Copy", status: OutcomeStatus, measures: dict[str, float]) -> None:
         """Write down what became of a copy."""
         self.under_way.discard(copy)
         plan = copy.served.plan
         self._counts[plan.domain] -= 1
         self._metrics.shadow(plan.domain, copy.version, status)
-        measures = course.measures()
         del measures["fallback"]  # a copy has nobody to fall back to
         self._recorder.record_shadow(copy.id, plan, copy.version, status, {**measures, "shadow": 1})
 
@@ -115,7 +115,7 @@ class Copy:
     def head(self, status: int, headers: Headers) -> None:
         """Take status and header."""
         self._status = status
-        if status == 200 and is_stream(headers):
+        if status == 200 and (value_of(headers, b"content-type") or b"").lower().startswith(EVENTS):
             self._events = EventStream(keep_usage=True, limit=self._shadows.settings.event_limit)
 
     def data(self, data: bytes) -> None:
@@ -162,5 +162,5 @@ class Copy:
         if self._call:
             self._call.let_go()
         seconds = monotonic() - self._started
-        course = Course(seconds, self._first, self._status, failed=failed, fallback=False, usage=usage)
-        self._shadows.ended(self, OutcomeStatus.ERROR if failed else OutcomeStatus.OK, course)
+        measures = measured(seconds, self._first, self._status, usage, failed, False)
+        self._shadows.ended(self, OutcomeStatus.ERROR if failed else OutcomeStatus.OK, measures)

@@ -80,7 +80,7 @@ class EventStream:
         # Most events are text of the answer; only marks can matter, and a search is cheaper than reading all.
         begin = _first_to_read(whole, every_usage=not self._keep_usage)
         if begin and not self.started:
-            self.started = b"data:" in whole[:begin]
+            self.started = whole.find(b"data:", 0, begin) >= 0
         if begin == len(whole):
             return whole
         return b"".join((whole[:begin], *self._read_each(whole[begin:])))
@@ -152,7 +152,8 @@ def _first_to_read(events: bytes, *, every_usage: bool) -> int:
         return first
     if b"\r" in events:
         return 0
-    return events.rfind(b"\n\n", 0, first) + 2 if b"\n\n" in events[:first] else 0
+    before = events.rfind(b"\n\n", 0, first)
+    return before + 2 if before >= 0 else 0
 
 
 def _end_of_last_event(data: bytes) -> int:

@@ -11,6 +11,9 @@ import xxhash
 
 ALGORITHM = "xxh3-64/1024"
 BUCKETS = 1024
+BUCKET_SHIFT = 54
+"""A unit's bucket is its 64-bit hash, shifted right by so many bits."""
+
 _EXACT = float(1 << 53)
 
 
@@ -22,7 +25,7 @@ def seed_of(salt: str) -> int:
 
 def bucket_of(seed: int, unit: str) -> int:
     """Put ``unit`` into one of 1,024 buckets, always the same one for the same seed."""
-    return xxhash.xxh3_64_intdigest(unit.encode(), seed) >> 54
+    return xxhash.xxh3_64_intdigest(unit.encode(), seed) >> BUCKET_SHIFT
 
 
 def fraction_of(seed: int, unit: str) -> float:
