@@ -105,11 +105,31 @@ class MockUpstream:
             _write(writer, int(model), {"error": {"message": f"upstream says {model}"}}, fields)
         elif model == "flaky" and self.count(asked.json["model"]) <= int(argument):
             _write(writer, 503, {"error": {"message": "busy"}})
+        elif asked.json.get("stream") and asked.path == "/v1/responses":
+            await self._respond(model, writer)
         elif asked.json.get("stream"):
             await self._stream(model, int(argument or EVENTS), asked, writer)
         else:
             _write(writer, 200, WHOLE[asked.path](model), HOPS + UNKEPT.get(model, ""))
         await writer.drain()
+
+    async def _respond(self, model: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        whole = _response(model)
+        begun = {**whole, "status": "in_progress", "usage": None, "output": []}
+        events: list[Json] = [{"type": "response.created", "response": begun}]
+        events += [{"type": "response.output_text.delta", "delta": text, **_PLACE} for text in ("an ", "error?")]
+        ends: dict[str, list[Json]] = {
+            "cut": [],
+            "failed": [{"type": "response.failed", "response": {**whole, "status": "failed"}}],
+            "error-event": [{"type": "error", "code": "server_error", "message": "lost a worker", "param": None}],
+        }
+        events += ends.get(model, [{"type": "response.completed", "response": whole}])
+        for number, event in enumerate(events):
+            data = json.dumps({**event, "sequence_number": number}).encode()
+            _chunk(writer, b"event: %b\ndata: %b\n\n" % (event["type"].encode(), data))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
 
     async def _stream(self, model: str, count: int, asked: Asked, writer: asyncio.StreamWriter) -> None:
         wants_usage = bool((asked.json.get("stream_options") or {}).get("include_usage"))
@@ -208,7 +228,24 @@ def _delta(model: str, text: str, *, usage: bool = False) -> Json:
     return {**chunk, "usage": None} if usage else chunk
 
 
-WHOLE = {"/v1/chat/completions": _chat, "/v1/completions": _completion, "/v1/embeddings": _embedding}
+_PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "logprobs": []}
+
+
+def _response(model: str) -> Json:
+    text = {"type": "output_text", "text": f"from {model}", "annotations": []}
+    output = [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [text]}]
+    usage = {"input_tokens": 11, "output_tokens": 2, "total_tokens": 13}
+    fixed: Json = {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "error": None}
+    choice: Json = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+    return {**fixed, **choice, "model": model, "output": output, "usage": usage}
+
+
+WHOLE = {
+    "/v1/responses": _response,
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _completion,
+    "/v1/embeddings": _embedding,
+}
 HOPS = "connection: keep-alive, x-hop\r\nx-hop: 1\r\nset-cookie: a=b\r\nx-upstream: yes\r\nkeep-alive: 5\r\n"
 UNKEPT = {"no-store": "Cache-Control: No-Store\r\n"}
 """What a model that wants its answers forgotten says."""

@@ -20,6 +20,7 @@ from vedette.gateway.openai import Ask
 from vedette.gateway.upstream import Headers
 
 _LEFT_OUT: Final = frozenset({"model", "user", "stream_options"})
+_STATEFUL: Final = frozenset({"previous_response_id", "conversation", "background"})  # asks of what is kept elsewhere
 _SHARE: Final = 8  # one answer may take so much of a cache
 _OVERHEAD: Final = 400  # bytes an entry takes beside its answer
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -90,6 +91,8 @@ class Memo:
         self._parts: list[bytes] = []
         self._size = 0
         reads, self._stored, oldest = _wishes(value_of(headers, b"cache-control"))
+        if not _STATEFUL.isdisjoint(sent.fields):
+            reads = self._stored = False
         self.found: Kept | None = None
         self._question = b""
         if reads or self._stored:

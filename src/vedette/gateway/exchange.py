@@ -23,7 +23,8 @@ from vedette.gateway.override import applied, changes_body, routed
 from vedette.gateway.patience import ENDLESS, Patience
 from vedette.gateway.plans import ServedPlan
 from vedette.gateway.protocol import ClientConnection
-from vedette.gateway.sse import EventStream, Usage, usage_of
+from vedette.gateway.responses import events_of, usage_in
+from vedette.gateway.sse import EventStream, Usage
 from vedette.gateway.upstream import Call, Failure, Headers
 from vedette.kernel.errors import InvalidInput
 from vedette.routing.assign import Exposed
@@ -170,7 +171,9 @@ class Exchange:
         coding = value_of(headers, b"content-encoding") or b"identity"
         kind = (value_of(headers, b"content-type") or b"").lower()
         if status == 200 and kind.startswith(EVENTS) and coding.lower() == b"identity":
-            self._events = EventStream(keep_usage=self._ask.wants_usage, limit=self._context.settings.event_limit)
+            self._events = events_of(
+                self._ask, keep_usage=self._ask.wants_usage, limit=self._context.settings.event_limit
+            )
 
     def data(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -267,7 +270,7 @@ class Exchange:
     def _respond(self, answer: Answer, status: OutcomeStatus) -> None:
         if self._memo and answer.status == 200:
             self._memo.store(answer.kind, self._headers, monotonic(), answer.body)
-        self._finish(status, usage_of(answer.body) if answer.status < 300 else None)
+        self._finish(status, usage_in(self._ask, answer.body) if answer.status < 300 else None)
         self._client.respond(answer.status, self._own_fields() + answer.fields, answer.kind, answer.body)
 
     def _pass_on(self, events: EventStream, data: bytes) -> None:

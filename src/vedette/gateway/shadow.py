@@ -21,8 +21,9 @@ from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import Ask
 from vedette.gateway.plans import ServedPlan
 from vedette.gateway.recorder import Recorder
+from vedette.gateway.responses import events_of, usage_in
 from vedette.gateway.settings import GatewaySettings
-from vedette.gateway.sse import EventStream, Usage, usage_of
+from vedette.gateway.sse import EventStream, Usage
 from vedette.gateway.upstream import Call, Failure, Headers
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.ids import uuid7
@@ -94,6 +95,7 @@ class Copy:
 
     def start(self, ask: Ask, headers: Headers) -> None:
         """Ask the candidate, as the client wrote it."""
+        self._ask = ask
         self._call = self._target.call(self, ask, headers, self.id, fresh=False)
 
     def time_out(self) -> None:
@@ -116,7 +118,7 @@ class Copy:
         """Take status and header."""
         self._status = status
         if status == 200 and (value_of(headers, b"content-type") or b"").lower().startswith(EVENTS):
-            self._events = EventStream(keep_usage=True, limit=self._shadows.settings.event_limit)
+            self._events = events_of(self._ask, keep_usage=True, limit=self._shadows.settings.event_limit)
 
     def data(self, data: bytes) -> None:
         """Take a piece: of a stream what it means, of an answer all, for its usage comes last."""
@@ -142,7 +144,7 @@ class Copy:
         """Take the end of the answer."""
         events = self._events
         if events is None:
-            usage = usage_of(b"".join(self._body)) if self._status < 300 else None
+            usage = usage_in(self._ask, b"".join(self._body)) if self._status < 300 else None
             self._end(usage, failed=retry.is_failure(self._status))
             return
         events.flush()
