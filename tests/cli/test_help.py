@@ -28,7 +28,8 @@ stats power|audit list|audit verify
 experiment plan|experiment create|experiment start|experiment ramp|experiment watch|experiment results|experiment looks
 experiment stop-arm|experiment stop|experiment decide|experiment promote|experiment archive|experiment explain
 experiment breakdown|experiment interactions|experiment scores|experiment list|experiment show
-audit export|audit head|user invite|user list|user role|user remove|token create|token list|token revoke"""
+audit export|audit head|user invite|user list|user role|user remove|token create|token list|token revoke|
+key create|key list|key revoke"""
 
 
 def test_every_verb_there_should_be_is_there():

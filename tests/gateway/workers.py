@@ -12,6 +12,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vedette.catalog.budget import Period, Spent
+from vedette.catalog.key import KeyRing
 from vedette.evidence.outcome import Outcome
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.supervisor import Supervisor
@@ -32,6 +34,20 @@ class Feed:
         except (OSError, EOFError) as error:
             raise Unavailable("away") from error
         return position, plans if position > since else []
+
+    def keys(self, known: int) -> KeyRing | None:
+        """Give the keys, if they changed."""
+        try:
+            ring: KeyRing = pickle.loads(self._file.with_name("keys.pickle").read_bytes())  # noqa: S301 - the test's own
+        except FileNotFoundError:
+            ring = KeyRing(revision=0)
+        except EOFError as error:
+            raise Unavailable("away") from error
+        return None if ring.revision == known else ring
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> list[Spent]:  # noqa: ARG002 - nobody asks
+        """Give nothing."""
+        return []
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Take note of nothing."""

@@ -9,6 +9,7 @@ from vedette.api import (
     events,
     experiment_results,
     experiments,
+    keys,
     outcomes,
     problems,
     rollouts,
@@ -59,7 +60,7 @@ def create_app(
     app.add_exception_handler(NotModified, respond_not_modified)
     app.add_exception_handler(Answered, respond_answered)
     steered = (rollouts, experiments, experiment_results)
-    nouns = (system, domains, versions, events, *steered, traffic, outcomes, audit, apply)
+    nouns = (system, domains, versions, keys, events, *steered, traffic, outcomes, audit, apply)
     routers = [system.probes, *(noun.routes for noun in nouns)]
     for router in routers:
         app.include_router(router)

@@ -17,6 +17,7 @@ from vedette.cli.domains import domain
 from vedette.cli.exits import INTERRUPTED, MEANINGS, report
 from vedette.cli.experiments import experiment
 from vedette.cli.gateway import gateway
+from vedette.cli.keys import key
 from vedette.cli.people import token, user
 from vedette.cli.rollouts import rollout
 from vedette.cli.serve import serve
@@ -80,6 +81,7 @@ for command in (
     apply,
     domain,
     version,
+    key,
     rollout,
     experiment,
     stats,

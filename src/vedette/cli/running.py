@@ -94,10 +94,13 @@ def gateway(
     plane: "ControlPlane", host: str, port: int, workers: int, ends: Ends, *, option: str = "--gateway-port"
 ) -> Iterator[str]:
     """Run the gateway's workers; replaced on SIGHUP; drained, shipped and forgotten at the end. Gives its address."""
+    from vedette.connectors.pepper import FILE
     from vedette.gateway.settings import GatewaySettings
     from vedette.gateway.supervisor import Supervisor
 
-    settings = GatewaySettings(router=f"{socket.gethostname()}-{os.getpid()}")
+    settings = GatewaySettings(
+        router=f"{socket.gethostname()}-{os.getpid()}", pepper_file=str((plane.folder / FILE).resolve())
+    )
     supervisor = Supervisor(
         plane.traffic,
         plane.lake,

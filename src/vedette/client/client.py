@@ -7,6 +7,7 @@ import httpx
 from vedette.client.domains import Domains
 from vedette.client.experiments import Experiments
 from vedette.client.governance import Governance
+from vedette.client.keys import Keys
 from vedette.client.outcomes import Outcomes
 from vedette.client.rollouts import Rollouts
 from vedette.client.traffic import Traffic
@@ -32,6 +33,7 @@ class Client:
         versions: model versions and what served when.
         canary: rollouts.
         experiments: experiments.
+        keys: who may ask the gateways.
         traffic: traffic plans, and which version a unit sees.
         governance: the audit log.
         lake: outcomes made elsewhere, and late judgements.
@@ -54,6 +56,7 @@ class Client:
         self.versions = Versions(self._wire)
         self.canary = Rollouts(self._wire)
         self.experiments = Experiments(self._wire)
+        self.keys = Keys(self._wire)
         self.traffic = Traffic(self._wire)
         self.governance = Governance(self._wire)
         self.lake = Outcomes(self._wire)

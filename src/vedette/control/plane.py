@@ -14,9 +14,11 @@ from vedette.control.fleet import Fleet
 from vedette.control.governance import DomainGovernance
 from vedette.control.instruments import Instruments
 from vedette.control.jobs import Archivist, Housekeeper
+from vedette.control.keys import Keys
 from vedette.control.people import People
 from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
+from vedette.control.spending import Spending
 from vedette.control.traffic import Traffic
 from vedette.control.versions import Versions
 from vedette.kernel.records import record
@@ -36,6 +38,7 @@ class ControlPlane:
         canary: rollouts.
         experiments: multi-variant tests.
         fleet: all domains at a glance.
+        keys: who may ask the gateways.
         traffic: plans, for gateways and for asking which version a unit sees.
         governance: the audit log.
         people: who may come in, and as what.
@@ -56,10 +59,11 @@ class ControlPlane:
         self.lake = lake
         self.folder = folder
         self.changes = changes = Changes(store, clocks, actor)
-        self.traffic = Traffic(changes, clocks)
+        self.traffic = Traffic(changes, clocks, Spending(lake, clocks))
         self.domains = Domains(changes, self.traffic)
         self.versions = Versions(changes, self.traffic)
         self.fleet = Fleet(self)
+        self.keys = Keys(changes, clocks, folder)
         self.canary = CanaryDeployment(self)
         self.experiments = MultiVariantTestManager(self)
         self.governance = DomainGovernance(self)

@@ -5,10 +5,11 @@ import copy
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from time import monotonic
 from typing import Protocol
 
 from vedette.gateway.app import GatewayApp
-from vedette.gateway.feed import OutcomeSink, PlanFeed, PlanFile
+from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
 from vedette.gateway.figures import Sum
 from vedette.gateway.recorder import OutcomeJournal, Recorder
 from vedette.kernel.errors import Corrupt, VedetteError
@@ -34,17 +35,31 @@ class Shippable(Protocol):
 class PlanFollower:
     """Polls the feed, puts plans into force, keeps them on disk, and confirms them."""
 
-    def __init__(self, app: GatewayApp, feed: PlanFeed, file: PlanFile | None, router: str, threads: Executor) -> None:
-        self._app, self._feed, self._file, self._router, self._threads = app, feed, file, router, threads
+    def __init__(
+        self,
+        app: GatewayApp,
+        feed: PlanFeed,
+        files: tuple[PlanFile, KeyFile] | None,
+        router: str,
+        threads: Executor,
+    ) -> None:
+        self._app, self._feed, self._router, self._threads = app, feed, router, threads
+        self._file = files[0] if files else None
+        self._key_file = files[1] if files else None
         self._position = 0
         self._told: set[str] = set()  # domains the feed has spoken of since we began
-        self._confirmed = 0.0
+        self._confirmed = self._summed = 0.0
 
     async def begin(self) -> None:
         """Serve the plans of last time until the feed answers."""
-        if self._file is None:
+        if self._file is None or self._key_file is None:
             return
         loop = asyncio.get_running_loop()
+        try:
+            if ring := await loop.run_in_executor(self._threads, self._key_file.load):
+                await loop.run_in_executor(self._threads, self._app.admission.adopt, ring)
+        except Corrupt as error:
+            _log.error("%s", error)
         try:
             plans = await loop.run_in_executor(self._threads, self._file.load)
         except Corrupt as error:
@@ -69,6 +84,7 @@ class PlanFollower:
 
     async def _look(self) -> None:
         loop, table = asyncio.get_running_loop(), self._app.table
+        await loop.run_in_executor(self._threads, self._follow_keys)  # first: a plan that wants keys finds them
         position, plans = await loop.run_in_executor(self._threads, self._feed.poll, self._position)
         if position < self._position:
             _log.warning("the plan feed began anew; taking all its plans")
@@ -93,6 +109,25 @@ class PlanFollower:
             revisions = {name: s.plan.revision for name, s in table.serving.items() if name in self._told}
             await loop.run_in_executor(self._threads, self._feed.confirm, self._router, revisions)
             self._confirmed = loop.time()
+        await self._follow_spending()  # last: a lake that is away keeps no plan from being confirmed
+
+    async def _follow_spending(self) -> None:
+        """Ask what was used, for domains with budgets, where any changed or some time has passed."""
+        app, loop = self._app, asyncio.get_running_loop()
+        if loop.time() - self._summed < app.settings.budget_interval:
+            return
+        budgets = [(name, each) for name, served in app.table.serving.items() for each in served.plan.config.budgets]
+        if asked := sorted({(name, budget.per) for name, budget in budgets}):
+            app.ledger.take(await loop.run_in_executor(self._threads, self._feed.spending, asked))
+            self._summed = loop.time()
+
+    def _follow_keys(self) -> None:
+        admission = self._app.admission
+        ring = self._feed.keys(-1 if self._position == 0 else admission.ring.revision)
+        if ring is not None and ring != admission.ring:
+            admission.adopt(ring)
+            if self._key_file is not None:
+                self._key_file.save(ring)
 
 
 class HandOver:
@@ -126,8 +161,11 @@ async def tell_figures(app: GatewayApp, total: Sum, threads: Executor, stop: asy
     while not stop.is_set():
         await _pause(stop, _TELL)
         app.metrics.in_flight = len(app.exchanges)
+        own = copy.deepcopy(app.metrics)
         try:
-            await asyncio.get_running_loop().run_in_executor(threads, total.exchange, copy.deepcopy(app.metrics))
+            everybody = await asyncio.get_running_loop().run_in_executor(threads, total.exchange, own)
+            app.limiter.hear(everybody, own, monotonic())
+            app.ledger.hear(everybody, own)
         except VedetteError as error:
             _log.debug("figures wait: %s", error)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from vedette.catalog.budget import Period, Spent
+from vedette.catalog.key import KeyRing
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.settings import GatewaySettings
 from vedette.kernel.errors import Unavailable
@@ -79,6 +81,16 @@ class AskedFeed:
         """Ask for plans."""
         position, plans = self._caller.ask("poll", since)
         return position, plans
+
+    def keys(self, known: int) -> KeyRing | None:
+        """Ask for keys."""
+        ring: KeyRing | None = self._caller.ask("keys", known)
+        return ring
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> Sequence[Spent]:
+        """Ask for what was used."""
+        figures: Sequence[Spent] = self._caller.ask("spending", asked)
+        return figures
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Confirm plans."""

@@ -13,8 +13,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
+from vedette.catalog.hedge import Hedge
+from vedette.gateway.batching import Line
+from vedette.gateway.breaker import Circuit
+from vedette.gateway.cache import ResponseCache
 from vedette.gateway.headers import forwarded, held_back
-from vedette.gateway.local import LocalPool, Model
+from vedette.gateway.hedge import HedgedTarget
+from vedette.gateway.local import LocalPool
 from vedette.gateway.openai import PATHS, Ask
 from vedette.gateway.retry import RetryBudget
 from vedette.gateway.upstream import Call, Headers, Origin, Pool, Receiver
@@ -29,6 +34,11 @@ class Target(Protocol):
     """One version of one domain as the request path needs it."""
 
     timeout: float
+
+    @property
+    def idle(self) -> bool:
+        """Whether one more request makes nobody wait."""
+        ...
 
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
         """Ask it."""
@@ -66,6 +76,11 @@ class RemoteTarget:
         }
         self.timeout = backend.timeout
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is a connection for one more."""
+        return self._origin.roomy
+
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
         """Send the request with this version's model name and key, and the client's harmless headers."""
         body = ask.rewritten(self._model)
@@ -87,15 +102,20 @@ def _clean(name: str, value: str) -> str:
 class LocalTarget:
     """A version in this process."""
 
-    __slots__ = ("_model", "_pool", "timeout")
+    __slots__ = ("_line", "_pool", "timeout")
 
-    def __init__(self, model: Model, pool: LocalPool) -> None:
-        self._model, self._pool = model, pool
+    def __init__(self, line: Line, pool: LocalPool) -> None:
+        self._line, self._pool = line, pool
         self.timeout = math.inf  # it has as long as the request
+
+    @property
+    def idle(self) -> bool:
+        """Whether a thread is free."""
+        return self._pool.idle
 
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:  # noqa: ARG002 - the protocol's
         """Ask the model on a thread."""
-        return self._pool.call(receiver, self._model, ask, request_id)
+        return self._pool.call(receiver, self._line, ask, request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +126,10 @@ class ServedPlan:
     compiled: CompiledPlan
     targets: Mapping[str, Target]
     budget: RetryBudget
+    limited: bool  # whether its requests are counted
+    hedged: Mapping[str, HedgedTarget | Target] | None  # by version, where there is a hedge
+    circuits: Mapping[str, Circuit] | None  # by version, where there is a breaker
+    cache: ResponseCache | None
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def told(self, version: str, assigned: str) -> str:
@@ -186,11 +210,17 @@ class PlanTable:
         self.refused = {**self.refused, plan.domain: Refusal(plan, reason)}
 
     def _build(self, plan: TrafficPlan, current: ServedPlan | None) -> ServedPlan:
+        targets = {version: self._target(plan, version) for version in plan.backends}
+        hedge = plan.config.hedge
         return ServedPlan(
             plan=plan,
             compiled=CompiledPlan(plan),
-            targets={version: self._target(plan, version) for version in plan.backends},
+            targets=targets,
+            hedged=_hedged(targets, hedge) if hedge else None,
             budget=current.budget if current else RetryBudget(),
+            limited=plan.config.limits.any,
+            circuits=_circuits(plan, current),
+            cache=_cache(plan, current),
         )
 
     def _target(self, plan: TrafficPlan, version: str) -> Target:
@@ -198,3 +228,28 @@ class PlanTable:
         if isinstance(backend, LocalBackend):
             return LocalTarget(self._local.load(backend), self._local)
         return RemoteTarget(backend, self._pool, self._environment)
+
+
+def _hedged(targets: Mapping[str, Target], hedge: Hedge) -> Mapping[str, HedgedTarget | Target]:
+    """Ask backends twice that are late; a model in this process would only keep itself from the first question."""
+    return {
+        version: target if isinstance(target, LocalTarget) else HedgedTarget(target, hedge)
+        for version, target in targets.items()
+    }
+
+
+def _circuits(plan: TrafficPlan, current: ServedPlan | None) -> Mapping[str, Circuit] | None:
+    """Give each version its circuit, and keep the one it has: a new plan mends no backend."""
+    policy = plan.config.breaker
+    if policy is None:
+        return None
+    known = current.circuits or {} if current and current.plan.config.breaker == policy else {}
+    return {version: known.get(version) or Circuit(policy) for version in plan.backends}
+
+
+def _cache(plan: TrafficPlan, current: ServedPlan | None) -> ResponseCache | None:
+    """Give the cache, and keep the one there is while its policy stays."""
+    policy = plan.config.cache
+    if policy is None:
+        return None
+    return current.cache if current and current.cache and current.cache.policy == policy else ResponseCache(policy)

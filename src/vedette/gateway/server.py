@@ -15,8 +15,9 @@ from time import monotonic
 from vedette.gateway.app import GatewayApp
 from vedette.gateway.background import HandOver, PlanFollower, Shipper, tell_figures
 from vedette.gateway.entrance import Entrance, enter
-from vedette.gateway.feed import OutcomeSink, PlanFeed, PlanFile
+from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
 from vedette.gateway.figures import Sum
+from vedette.gateway.keys import Admission
 from vedette.gateway.local import LocalPool
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.plans import PlanTable
@@ -84,11 +85,12 @@ class Gateway:
         self._journal = Journal(self._folder, settings.worker)
         # Three threads, so that a feed that hangs keeps neither outcomes nor plans from their way.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
-        self._pool, self._local = Pool(settings), LocalPool(settings)
         metrics = Metrics()
+        self._pool, self._local = Pool(settings), LocalPool(settings, metrics)
         table = PlanTable(self._pool, self._local, self._threads, self._environment)
         recorder = Recorder(self._journal, metrics)
-        self.app = GatewayApp(settings, table, metrics, recorder, total=self._total, threads=self._threads)
+        admission = Admission(self._environment, settings.pepper_file)
+        self.app = GatewayApp(settings, table, metrics, recorder, admission, total=self._total, threads=self._threads)
         self._stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         try:
@@ -97,8 +99,9 @@ class Gateway:
             self._journal.close()
             raise Unavailable(f"cannot listen on {self._host}:{self._port}: {error}") from error
         router = settings.router or f"{socket.gethostname()}:{self.address[1]}"
-        file = PlanFile(self._folder / "plans.json") if self._sink else None  # a supervisor keeps it for its workers
-        follower = PlanFollower(self.app, self._feed, file, router, self._threads)
+        # A supervisor keeps them for its workers.
+        files = (PlanFile(self._folder / "plans.json"), KeyFile(self._folder / "keys.json")) if self._sink else None
+        follower = PlanFollower(self.app, self._feed, files, router, self._threads)
         await follower.begin()
         works = [follower.run(self._stop), self._sweep()]
         if self._sink:
@@ -164,6 +167,7 @@ class Gateway:
             exchange.cut_off()
         for connection in tuple(self.app.connections):
             connection.close_when_idle()
+        self.app.shadows.stop()
         flushed = loop.time() + _FLUSH
         await self._until(flushed if self._hurried else max(flushed, deadline), lambda: not self.app.connections)
         for connection in tuple(self.app.connections):

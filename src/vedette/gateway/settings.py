@@ -9,12 +9,15 @@ class GatewaySettings:
     """How one gateway behaves; the defaults suit a model server behind it.
 
     ``router`` is the name under which it confirms plans (empty: host and port); ``worker`` names its outcome journal.
+    ``pepper_file`` holds the pepper of keys, where the environment variable VEDETTE_KEY_PEPPER does not.
     """
 
     router: str = ""
     worker: str = "gateway"
+    pepper_file: str = ""
 
     poll_interval: float = 1.0  # between looks for new plans
+    budget_interval: float = 5.0  # between looks at what was used of budgets
     heartbeat: float = 3.0  # between confirmations of the plans in force, and tries of refused ones
     ship_interval: float = 0.5  # between batches of outcomes
 

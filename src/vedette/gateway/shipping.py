@@ -8,7 +8,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from vedette.gateway.feed import OutcomeSink, PlanFeed, PlanFile
+from vedette.catalog.budget import Period, Spent
+from vedette.catalog.key import KeyRing
+from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
 from vedette.kernel.errors import Corrupt
 from vedette.lake.journal import Journal
 from vedette.routing.plan import TrafficPlan
@@ -24,7 +26,8 @@ class KeptFeed:
     """
 
     def __init__(self, feed: PlanFeed, file: Path) -> None:
-        self._feed, self._file = feed, PlanFile(file)
+        self._feed, self._file, self._key_file = feed, PlanFile(file), KeyFile(file.with_name("keys.json"))
+        self._ring: KeyRing | None = None
         self._plans: dict[str, TrafficPlan] = {}
         self._saved: dict[str, TrafficPlan] = {}
         self._lock = threading.Lock()
@@ -47,6 +50,27 @@ class KeptFeed:
             self._keep(plans, everything=since == 0)
         return position, plans
 
+    def keys(self, known: int) -> KeyRing | None:
+        """Ask the feed; for all the keys there are, the file will do when it does not answer."""
+        try:
+            ring = self._feed.keys(known)
+        except Exception:
+            with self._lock:
+                kept = self._load_keys() if known < 0 else None
+            if kept is None:
+                raise
+            return kept
+        if ring is not None:
+            with self._lock:
+                if ring != self._ring:
+                    self._key_file.save(ring)
+                    self._ring = ring
+        return ring
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> Sequence[Spent]:
+        """Ask the feed."""
+        return self._feed.spending(asked)
+
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Confirm to the feed."""
         self._feed.confirm(router, revisions)
@@ -59,6 +83,13 @@ class KeptFeed:
             if self._plans != self._saved:
                 self._file.save(self._plans.values())
                 self._saved = dict(self._plans)
+
+    def _load_keys(self) -> KeyRing | None:
+        try:
+            return self._key_file.load()
+        except Corrupt as error:
+            _log.error("%s", error)
+            return None
 
     def _load(self) -> tuple[TrafficPlan, ...]:
         with self._lock:

@@ -70,7 +70,7 @@ class EventStream:
         """
         if self._rest:
             data = self._rest + data
-        end = _end_of_last_event(data)
+        end = end_of_last_event(data)
         if end == len(data):
             whole, self._rest = data, b""
         else:
@@ -156,7 +156,7 @@ def _first_to_read(events: bytes, *, every_usage: bool) -> int:
     return before + 2 if before >= 0 else 0
 
 
-def _end_of_last_event(data: bytes) -> int:
+def end_of_last_event(data: bytes) -> int:
     """Find where the last complete event ends; 0 when there is none."""
     if data.endswith(b"\n\n"):
         return len(data)

@@ -111,7 +111,7 @@ class Supervisor:
             self._born += 1
             name = f"{self._name}/{slot + 1}.{self._born}"
             settings = evolve(self._settings, router=name, worker=f"worker-{slot + 1}")
-        answers: Answers = {"poll": self._feed.poll, "confirm": self._feed.confirm}
+        answers: Answers = {name: getattr(self._feed, name) for name in ("poll", "keys", "spending", "confirm")}
         # A folder no other worker ever had: what is in it was kept by this one, and waits for nobody but the shipping.
         folder = self._folder / f"{settings.worker}.{os.getpid()}-{time.time_ns()}"
         worker = WorkerProcess(name, self._listening, answers, self._sum, self._gone)

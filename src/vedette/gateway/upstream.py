@@ -272,6 +272,11 @@ class Origin:
             self._waiting.append(call)
         return call
 
+    @property
+    def roomy(self) -> bool:
+        """Whether there are, or may be, connections for twice as many as there are."""
+        return self.open < self._settings.upstream_connections // 2
+
     def _connect(self, call: RemoteCall) -> None:
         self.open += 1
         task = asyncio.get_running_loop().create_task(self._open(call))
