@@ -24,10 +24,11 @@ def test_outcomes_are_sealed_now_and_then_and_failures_are_tried_again(tmp_path,
     with open_plane(tmp_path) as plane, caplog.at_level(logging.INFO, "vedette.control.jobs"):
         seal = plane.lake.seal
 
-        def failing():
+        def failing(asked_to_stop):
+            assert asked_to_stop is stop
             if failures:
                 raise failures.pop()
-            return seal()
+            return seal(asked_to_stop)
 
         monkeypatch.setattr(plane.lake, "seal", failing)
         plane.lake.ship("first", [outcome() for _ in range(3)])

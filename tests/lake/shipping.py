@@ -14,7 +14,7 @@ from vedette.lake.outcomes import Lake
 
 def main(url: str, folder: str, worker: str) -> None:
     """Run for ever."""
-    lake, journal = Lake(url), Journal(Path(folder), worker, rotate_bytes=1500)
+    lake, journal = Lake(url, patience=60.0), Journal(Path(folder), worker, rotate_bytes=1500)
     for number in itertools.count():
         item = outcome(
             {"error": float(number % 3 == 0), "latency_ms": 10.0 + number % 11},

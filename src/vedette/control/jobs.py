@@ -30,7 +30,7 @@ class Archivist:
         """Seal every ``interval`` seconds until ``stop`` is set; what fails stays spooled and is tried again."""
         while not stop.wait(interval):
             try:
-                done = self._lake.seal()
+                done = self._lake.seal(stop)
             except VedetteError as error:
                 log.warning("outcomes were not sealed, trying again later: %s", error)
             else:

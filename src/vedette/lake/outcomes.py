@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 
 from sqlalchemy import Connection, delete, select
 
@@ -117,10 +118,11 @@ class Lake(LakeReader):
                 gone = error
         raise Corrupt(f"a segment is listed and not there: {gone}", hint="restore its folder from a backup") from gone
 
-    def seal(self) -> Sealed:
+    def seal(self, stop: Event | None = None) -> Sealed:
         """Move what is spooled to segments, and keep those few.
 
-        Nothing where another process is at it, and where there is no folder for segments.
+        Nothing where another process is at it, and where there is no folder for segments. Once `stop` is set, the file
+        that is being written is the last one.
 
         To be called about once a minute by whoever has the time; late is not wrong, only slower to read.
 
@@ -129,7 +131,7 @@ class Lake(LakeReader):
         """
         if self._segments is None:
             return Sealed()
-        return Sealer(self._database, self._tables, self._segments, self._holder).run()
+        return Sealer(self._database, self._tables, self._segments, self._holder).run(stop or Event())
 
     def prune(self, now: datetime, retention: Retention | None = None) -> int:
         """Drop what is older than it is kept; gives how many outcomes that were.

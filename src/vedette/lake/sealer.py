@@ -19,6 +19,7 @@ from dataclasses import asdict
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 import msgspec
@@ -78,8 +79,10 @@ class Sealer:
         self._folder = folder
         self._holder = holder
 
-    def run(self) -> Sealed:
+    def run(self, stop: Event) -> Sealed:
         """Seal all that is spooled, merge what is small, and remove orphans; nothing while another one does it.
+
+        Once `stop` is set, no further file is begun.
 
         Raises:
             Unavailable: The database does not answer, or the disk is full; the spool keeps what was not sealed.
@@ -92,11 +95,12 @@ class Sealer:
         outcomes = merged = 0
         try:
             orphans = self.collect(folder)
-            while sealed := self.seal(folder, epoch):
+            while not stop.is_set() and (sealed := self.seal(folder, epoch)):
                 outcomes += sealed
-            while replaced := self.merge(folder, epoch):
+            while not stop.is_set() and (replaced := self.merge(folder, epoch)):
                 merged += replaced
-            self.fold(folder, epoch)
+            if not stop.is_set():
+                self.fold(folder, epoch)
             with self._database.writing() as connection:
                 lease.release(connection, self._tables, epoch)
         except (LeaseLost, FileGone) as error:
