@@ -21,7 +21,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 VERBS = dict(reference.verbs())
 ASKED = """serve gateway apply doctor demo completion
 domain create|domain list|domain get|domain update|domain archive|domain restore|domain delete|domain revisions
-domain history|domain spending|version register|version list|version get|version install|version serving|rollout plan|rollout start
+domain history|domain spending|version register|version list|version get|version install|version serving
+rollout plan|rollout start
 rollout list|rollout get|rollout watch|rollout pause|rollout resume|rollout promote|rollout abort|rollout retry
 rollout undo|rollout set-weight|rollout explain|rollout replay|rollout analytics|stats compare|stats pairs|stats srm
 stats power|audit list|audit verify
