@@ -158,8 +158,7 @@ class HandOver:
 
 async def tell_figures(app: GatewayApp, total: Sum, threads: Executor, stop: asyncio.Event) -> None:
     """Let the supervisor know this worker's figures, every second, so that any worker can be asked for the sum."""
-    while not stop.is_set():
-        await _pause(stop, _TELL)
+    while True:  # at once, to know what is spent before anybody asks, and once more at the end
         app.metrics.in_flight = len(app.exchanges)
         own = copy.deepcopy(app.metrics)
         try:
@@ -168,6 +167,9 @@ async def tell_figures(app: GatewayApp, total: Sum, threads: Executor, stop: asy
             app.ledger.hear(everybody, own)
         except VedetteError as error:
             _log.debug("figures wait: %s", error)
+        if stop.is_set():
+            return
+        await _pause(stop, _TELL)
 
 
 class Shipper:
