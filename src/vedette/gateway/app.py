@@ -114,12 +114,15 @@ class GatewayApp:
             ticket = self.limiter.enter(served.plan, key, len(request.body), monotonic())
         if note:
             ticket = NotedTicket(ticket, note)
+        tracer, headers = self.recorder.tracer, request.headers
+        if tracer is not None:
+            headers = tracer.begin(request_id, request.path, headers)
         try:
             exchange = Exchange(
                 self,
                 client,
                 ask=ask,
-                headers=request.headers,
+                headers=headers,
                 served=served,
                 choice=choice,
                 exposed=exposed,

@@ -11,7 +11,7 @@ from vedette.catalog.budget import Budget
 from vedette.routing.plan import FULL, TrafficPlan
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class VersionFigures:
     opened: int = 0  # times its circuit did
     spared: int = 0  # requests its open circuit kept from its backend
     seconds: float = 0.0
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS) + 1))
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
 
     def observe(self, status: str, seconds: float, *, error: bool, fallback: bool) -> None:
         """Count one answered request."""
@@ -34,7 +34,7 @@ class VersionFigures:
         self.errors += error
         self.fallbacks += fallback
         self.seconds += seconds
-        self.buckets[bisect_left(_BOUNDS, seconds)] += 1
+        self.buckets[bisect_left(BOUNDS, seconds)] += 1
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ class Metrics:
         _head(lines, name, "histogram", "From the last byte of the request to the end of the answer.")
         for (domain, version), each in figures:
             total = 0
-            for bound, count in zip((*_BOUNDS, "+Inf"), each.buckets, strict=True):
+            for bound, count in zip((*BOUNDS, "+Inf"), each.buckets, strict=True):
                 total += count
                 _line(lines, f"{name}_bucket", total, domain=domain, version=version, le=str(bound))
             _line(lines, f"{name}_sum", each.seconds, domain=domain, version=version)

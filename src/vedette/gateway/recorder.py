@@ -8,6 +8,7 @@ from typing import Protocol
 from vedette.catalog.budget import price_of
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.gateway.metrics import Metrics
+from vedette.gateway.tracing import Tracer
 from vedette.kernel.errors import VedetteError
 from vedette.routing.assign import Exposed
 from vedette.routing.choose import Choice
@@ -35,6 +36,7 @@ class Recorder:
         self._journal: OutcomeJournal = journal
         self._metrics = metrics
         self.book: Callable[[TrafficPlan, Mapping[str, float]], None] = _book_nothing
+        self.tracer: Tracer | None = None
         self.fresh = False  # whether anything was kept since the journal was last replaced
 
     def replace(self, journal: OutcomeJournal) -> OutcomeJournal:
@@ -65,6 +67,8 @@ class Recorder:
         """
         if plan.config.prices or plan.config.budgets:
             measures = self._booked(plan, served, measures)
+        if self.tracer is not None:
+            self.tracer.end(request_id, plan, choice, served=served, status=status, measures=measures)
         self._metrics.of(plan.domain, choice.version).observe(
             status, seconds, error=measures.get("error") == 1, fallback=measures.get("fallback") == 1
         )

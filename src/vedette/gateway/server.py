@@ -15,6 +15,7 @@ from time import monotonic
 from vedette.gateway.app import GatewayApp
 from vedette.gateway.background import HandOver, PlanFollower, Shipper, tell_figures
 from vedette.gateway.entrance import Entrance, enter
+from vedette.gateway.exporting import Collector, Exporter
 from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
 from vedette.gateway.figures import Sum
 from vedette.gateway.keys import Admission
@@ -23,6 +24,7 @@ from vedette.gateway.metrics import Metrics
 from vedette.gateway.plans import PlanTable
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.tracing import Tracer
 from vedette.gateway.upstream import Pool
 from vedette.kernel.errors import Unavailable
 from vedette.lake.journal import Journal
@@ -109,6 +111,10 @@ class Gateway:
         else:
             self._shipper = HandOver(recorder, lambda: Journal(self._folder, settings.worker), self._threads)
         works.append(self._shipper.run(self._stop, settings.ship_interval))
+        if collector := Collector.of(settings, self._environment, f"{router}/{settings.worker}"):
+            recorder.tracer = Tracer(settings.trace_share)
+            exporter = Exporter(collector, recorder.tracer, metrics)
+            works.append(exporter.run(self._stop, settings.otlp_interval))
         if self._total:
             works.append(tell_figures(self.app, self._total, self._threads, self._stop))
         self._tasks = [loop.create_task(work) for work in works]

@@ -21,6 +21,10 @@ class GatewaySettings:
     heartbeat: float = 3.0  # between confirmations of the plans in force, and tries of refused ones
     ship_interval: float = 0.5  # between batches of outcomes
 
+    otlp_endpoint: str = ""  # of an OpenTelemetry collector; empty: OTEL_EXPORTER_OTLP_ENDPOINT's, or none
+    otlp_interval: float = 10.0  # between exports
+    trace_share: float = 0.01  # of requests without a trace of their own that are given one, where there is a collector
+
     connect_timeout: float = 5.0  # until a backend has accepted, TLS included
     idle_timeout: float = 60.0  # the longest silence inside an answer that has begun
     stream_timeout: float = 3600.0  # the longest stream
