@@ -28,8 +28,9 @@ def check_outcome(outcome: Outcome) -> None:
     Raises:
         InvalidInput: Its id, domain, version, time, plan revision, bucket, a measure, exposure or dimension is none.
     """
-    measures = outcome.measures
-    _check_text(outcome.id)
+    outcome_id, measures = outcome.id, outcome.measures
+    if not 0 < len(outcome_id) <= _LONGEST_TEXT or not outcome_id.isprintable():
+        _check_text(outcome_id)
     _check_words(outcome.domain, outcome.assigned, outcome.served, *measures)
     if outcome.at.tzinfo is None:
         raise InvalidInput(f"outcome {outcome.id} lacks the time zone of its time")
@@ -37,7 +38,9 @@ def check_outcome(outcome: Outcome) -> None:
         raise InvalidInput(f"outcome {outcome.id} has plan revision {outcome.plan_revision}")
     if not -1 <= outcome.bucket < BUCKETS:
         raise InvalidInput(f"outcome {outcome.id} has bucket {outcome.bucket}", hint="0 to 1023, or -1 for no unit")
-    _check_values(outcome.id, measures)
+    values = measures.values()
+    if not (sum(values) <= _LARGEST and min(values, default=0.0) >= 0.0):  # seldom; of a sum with a NaN neither is so
+        _check_values(outcome_id, measures)
     if outcome.exposures or outcome.dimensions:
         _check_exposures(outcome)
 
@@ -98,9 +101,6 @@ def _check_exposures(outcome: Outcome) -> None:
 
 
 def _check_values(outcome_id: str, measures: Mapping[str, float]) -> None:
-    values = measures.values()
-    if not values or (sum(values) <= _LARGEST and min(values) >= 0.0):  # nearly always; a sum with a NaN is one
-        return
     for name, value in measures.items():
         if not abs(value) <= _LARGEST:  # NaN is refused too
             raise InvalidInput(f"outcome {outcome_id} has {name} = {value}", hint="measures are numbers up to 1e100")

@@ -14,7 +14,7 @@ class Dialect:
 
     Attributes:
         name: The engine.
-        captured: What the first group of a regular expression matched; NULL or "" where nothing did.
+        captured: What the first group of a regular expression matched; "" where nothing did.
         centred: Sum of squared deviations from the mean, by a method that loses no digits.
     """
 
@@ -32,7 +32,7 @@ class Dialect:
 
     def capture(self, column: str, expression: str) -> str:
         """Write what a regular expression captures in a column; "" where it does not match."""
-        return f"coalesce({self.captured.format(column=column, expression=self.text(expression))}, '')"
+        return self.captured.format(column=column, expression=self.text(expression))
 
     def sum_of_squares(self, value: str) -> str:
         """Write the centred second moment of a group."""
@@ -48,7 +48,7 @@ class Dialect:
 
 
 DUCKDB = Dialect("duckdb", "regexp_extract({column}, {expression}, 1)")
-POSTGRESQL = Dialect("postgresql", "substring({column} from {expression})")
+POSTGRESQL = Dialect("postgresql", "coalesce(substring({column} from {expression}), '')")
 
 
 def escaped(text: str) -> str:

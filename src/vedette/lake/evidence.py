@@ -252,12 +252,15 @@ class LakeReader:
         found: dict[tuple[int, str], Sums] = {}
         with self._database.reading() as connection:
             for begins, version, stored in connection.execute(query):
-                add_sums(found.setdefault((begins, version), {}), sums_of(stored))
+                if known := found.get((begins, version)):  # under another plan revision
+                    add_sums(known, sums_of(stored))
+                else:
+                    found[begins, version] = sums_of(stored)
         return tuple(
             Minute(
                 at=moment(begins * MINUTE),
                 version=version,
-                measures={name: Moments(*sums) for name, sums in sorted(found[begins, version].items())},
+                measures={name: Moments(*sums) for name, sums in found[begins, version].items()},
             )
             for begins, version in sorted(found)
         )

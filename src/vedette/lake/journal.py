@@ -20,12 +20,12 @@ import mmap
 import os
 import struct
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final
+from zlib import crc32
 
 from msgspec import DecodeError, msgpack
 
@@ -39,6 +39,7 @@ LARGEST_BATCH: Final = 5_000
 
 _HEAD = struct.Struct("<II")  # length and CRC-32 of the body
 _HEAD_SIZE = _HEAD.size
+_write_head = _HEAD.pack_into
 _ZEROES = bytes(1 << 18)
 _SUFFIX = ".journal"
 _log = logging.getLogger(__name__)
@@ -129,16 +130,17 @@ class Journal:
         """
         check_outcome(outcome)
         body = self._encode(outcome)
-        length, checksum = len(body), zlib.crc32(body)
+        length, checksum = len(body), crc32(body)
         with self._lock:
             try:
                 file = self._current
                 if file is None or file.used + _HEAD_SIZE + length > file.room:
                     file = self._begin(_HEAD_SIZE + length)
-                begin = file.used + _HEAD_SIZE
+                head, mapped = file.used, file.mapped
+                begin = head + _HEAD_SIZE
                 end = begin + length
-                file.mapped[begin:end] = body
-                _HEAD.pack_into(file.mapped, file.used, length, checksum)
+                mapped[begin:end] = body
+                _write_head(mapped, head, length, checksum)
                 if self._sync_every is not None:
                     self._sync(file)
             except OSError as error:
@@ -225,7 +227,7 @@ class Journal:
         try:
             file.mapped.flush()
         except OSError:
-            _HEAD.pack_into(file.mapped, file.used, 0, 0)
+            _write_head(file.mapped, file.used, 0, 0)
             raise
         self._synced = time.monotonic()
 
@@ -256,7 +258,7 @@ class Journal:
             length, checksum = _HEAD.unpack_from(content, position)
             end = position + _HEAD_SIZE + length
             body = content[position + _HEAD_SIZE : end]
-            if not length or end > len(content) or zlib.crc32(body) != checksum:  # zeroes are no empty record
+            if not length or end > len(content) or crc32(body) != checksum:  # zeroes are no empty record
                 break
             try:
                 outcome = self._decode(body)
