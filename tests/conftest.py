@@ -16,7 +16,15 @@ from vedette.store.engine import Store
 
 _numbers = itertools.count()
 
-_LONG = ("web/test_browser.py", "docs/test_docs.py", "api/test_openapi.py", "demo/test_run.py", "lake/test_sealing.py")
+_LONG = (
+    "gateway/test_many_experiments.py",
+    "web/test_browser.py",
+    "docs/test_docs.py",
+    "api/test_openapi.py",
+    "demo/test_run.py",
+    "lake/test_sealing.py",
+    "control/test_crashes.py",
+)
 """Files that take long however few tests they hold: begun first, so that no worker waits for another at the end."""
 
 settings.register_profile("untimed", deadline=None)  # no test asserts a time: machines are shared
