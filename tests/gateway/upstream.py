@@ -6,6 +6,7 @@
 import asyncio
 import json
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ class MockUpstream:
     sent: int = 0  # bytes of floods
     connections: int = 0
     port: int = 0
+    models: "Counter[str]" = field(default_factory=Counter)  # of what was asked
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
         """Listen."""
@@ -56,8 +58,10 @@ class MockUpstream:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def count(self, model: str) -> int:
-        """Count the requests for a model."""
-        return sum(asked.json["model"] == model for asked in self.asked)
+        """Count the requests for a model; those counted before are not read again."""
+        counted = self.models.total()
+        self.models.update(asked.json["model"] for asked in self.asked[counted:])
+        return self.models[model]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
