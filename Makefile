@@ -26,7 +26,7 @@ test: $(VENV)/test.stamp ## lint, types, layers, and every test against the inst
 	@echo '· ruff' && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo '· mypy' && $(BIN)/mypy
 	@echo '· layers' && $(BIN)/lint-imports
-	@echo '· pytest' && $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@echo '· pytest' && $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/test.stamp ## our figures beside those of others; WHAT=rollouts, validity, record, ingest …: see bench/
 	@$(BIN)/python bench/$(WHAT).py $(ARGS)

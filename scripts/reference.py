@@ -13,10 +13,12 @@ from vedette.experiments.machine import TRANSITIONS as EXPERIMENT_TRANSITIONS
 from vedette.experiments.verdict import STATUSES
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.settings import GatewaySettings
+from vedette.governance.roles import GRANTS, Role
 from vedette.kernel.decision import REASONS
 from vedette.rollouts.machine import ACTIVE
 from vedette.rollouts.machine import TRANSITIONS as ROLLOUT_TRANSITIONS
 from vedette.stats.cautions import CAUTIONS
+from vedette.web.app import WAYS
 
 _State = TypeVar("_State", bound=str)
 _Happening = TypeVar("_Happening", bound=str)
@@ -120,9 +122,29 @@ def api() -> str:
     return f"# Control API\n\n{_API}\n\n| method | route | what |\n|---|---|---|\n{rows}\n"
 
 
-_API = """It describes itself, bodies and errors included, at `/api/v1/openapi.json`. Every write names its actor in
-`X-Vedette-Actor`; errors are RFC 9457 problems; single resources carry an `ETag`, and writes take `If-Match` and
-`Idempotency-Key`; lists are paged by `after` and `limit`. OFREP and the OpenAI routes are the gateway's."""
+def dashboard() -> str:
+    """Render every address of the dashboard, and who may come."""
+    rows = "\n".join(
+        f"| `{way.method}` | `{way.path}` | {way.needs} | {(way.view.__doc__ or '').splitlines()[0]} |"
+        for way in sorted(WAYS, key=lambda it: (it.path, it.method))
+    )
+    roles = "\n".join(f"| {role} | {', '.join(sorted(GRANTS[role]))} |" for role in Role)
+    return (
+        f"# Dashboard\n\n{_DASHBOARD}\n\n## Roles\n\n| role | may |\n|---|---|\n{roles}\n\n"
+        f"## Addresses\n\n| method | address | takes | what |\n|---|---|---|---|\n{rows}\n"
+    )
+
+
+_DASHBOARD = """Pages are rendered on the server; every GET is a whole page that can be linked to. A form carries the
+key of the session that asked for it. What is `public` needs nobody to have signed in; everything else is denied unless
+the role has the permission. [How to let people in](../guides/dashboard.md)."""
+
+
+_API = """It describes itself, bodies and errors included, at `/api/v1/openapi.json`. Who asks is proven by a token
+(`Authorization: Bearer`) or a session; on a server that is nobody's yet, and listens on the loopback only, a write
+names its actor in `X-Vedette-Actor` instead. Errors are RFC 9457 problems; single resources carry an `ETag`, and writes
+take `If-Match` and `Idempotency-Key`; lists are paged by `after` and `limit`. OFREP and the OpenAI routes are the
+gateway's."""
 
 PAGES: dict[str, Callable[[], str]] = {
     "reasons.md": reasons,
@@ -133,6 +155,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics,
     "gateway-settings.md": gateway_settings,
     "api.md": api,
+    "dashboard.md": dashboard,
 }
 
 

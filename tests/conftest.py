@@ -16,6 +16,17 @@ from vedette.store.engine import Store
 
 _numbers = itertools.count()
 
+_LONG = (
+    "gateway/test_many_experiments.py",
+    "web/test_browser.py",
+    "docs/test_docs.py",
+    "api/test_openapi.py",
+    "demo/test_run.py",
+    "lake/test_sealing.py",
+    "control/test_crashes.py",
+)
+"""Files that take long however few tests they hold: begun first, so that no worker waits for another at the end."""
+
 settings.register_profile("untimed", deadline=None)  # no test asserts a time: machines are shared
 settings.load_profile("untimed")
 
@@ -73,3 +84,8 @@ def store(store_url):
     opened = Store(store_url)
     yield opened
     opened.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; all others stay in their order."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(_LONG))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 DATA = "VEDETTE_DATA"
 SERVER = "VEDETTE_SERVER"
 ACTOR = "VEDETTE_ACTOR"
+TOKEN = "VEDETTE_TOKEN"  # noqa: S105 - the name of a variable
 OUTPUT = "VEDETTE_OUTPUT"
 SEGMENTS = "VEDETTE_SEGMENTS"
 DEFAULT_DATA = "vedette-data"
@@ -17,6 +18,7 @@ DEFAULT_DATA = "vedette-data"
 class Settings:
     """Where the data is (a folder or a database URL), or which server has it, who acts, and how results are shown.
 
+    ``token`` lets one in at the server; it comes from the environment only, so that it stands in no shell's history.
     An empty ``server`` means the data is opened here. ``actor`` is empty when the operating system knows no name.
     ``segments`` is the folder of sealed outcomes, empty for the usual one.
     """
@@ -24,6 +26,7 @@ class Settings:
     data: str = DEFAULT_DATA
     server: str = ""
     actor: str = ""
+    token: str = ""
     output: str = "table"
     segments: str = ""
 
@@ -35,6 +38,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         data=found.get(DATA) or DEFAULT_DATA,
         server=found.get(SERVER) or "",
         actor=found.get(ACTOR) or _user(),
+        token=(found.get(TOKEN) or "").strip(),
         output=found.get(OUTPUT) or "table",
         segments=found.get(SEGMENTS) or "",
     )

@@ -93,10 +93,10 @@ def test_every_operation_is_described(app):
 
 
 def test_what_changes_things_names_its_actor(app):
-    """Every operation that leaves an audit entry requires the header that says who asks."""
+    """Every operation that leaves an audit entry takes the header that says who asks."""
     free = {"plan_rollout", "replay_rollout", "plan_experiment", "record_outcomes", "judge_outcome", "judge_outcomes"}
     for ways in app.openapi()["paths"].values():
         for method, operation in ways.items():
-            headers = {it["name"]: it["required"] for it in operation.get("parameters", ()) if it["in"] == "header"}
+            headers = {it["name"] for it in operation.get("parameters", ()) if it["in"] == "header"}
             writes = method != "get" and operation["operationId"] not in free
-            assert headers.get("X-Vedette-Actor", False) is writes, operation["operationId"]
+            assert ("X-Vedette-Actor" in headers) is writes, operation["operationId"]

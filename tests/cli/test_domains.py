@@ -96,3 +96,11 @@ def test_wrong_input_ends_with_two_and_names_what_is_wrong(stage, arguments, sai
     refused = stage.run("domain", *arguments, code=2)
     assert said in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_what_a_domain_used_is_shown(stage):
+    """Spending shows tokens and money of today and this month, in words and as JSON; an unknown domain ends with 3."""
+    stage.serving().work(stable=2)
+    assert "this month" in stage.run("domain", "spending", "payments").stdout
+    assert [spent["per"] for spent in stage.json("domain", "spending", "payments")] == ["day", "month"]
+    stage.run("domain", "spending", "nowhere", code=3)

@@ -19,16 +19,18 @@ from vedette.cli.verbs import promise
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 VERBS = dict(reference.verbs())
-ASKED = """serve apply doctor demo completion
+ASKED = """serve gateway apply doctor demo completion
 domain create|domain list|domain get|domain update|domain archive|domain restore|domain delete|domain revisions
-domain history|version register|version list|version get|version install|version serving|rollout plan|rollout start
+domain history|domain spending|version register|version list|version get|version install|version serving
+rollout plan|rollout start
 rollout list|rollout get|rollout watch|rollout pause|rollout resume|rollout promote|rollout abort|rollout retry
 rollout undo|rollout set-weight|rollout explain|rollout replay|rollout analytics|stats compare|stats pairs|stats srm
 stats power|audit list|audit verify
 experiment plan|experiment create|experiment start|experiment ramp|experiment watch|experiment results|experiment looks
 experiment stop-arm|experiment stop|experiment decide|experiment promote|experiment archive|experiment explain
 experiment breakdown|experiment interactions|experiment scores|experiment list|experiment show
-audit export|audit head"""
+audit export|audit head|user invite|user list|user role|user remove|token create|token list|token revoke
+key create|key list|key revoke"""
 
 
 def test_every_verb_there_should_be_is_there():

@@ -330,3 +330,20 @@ def test_documents_draft_experiments(lab):
     labelled = text.replace("name: support-tone", "name: support-tone\n  labels: {a: b}")
     with pytest.raises(InvalidDocument, match="an experiment has no labels"):
         apply_text(lab.plane, labelled, actor="ada")
+
+
+def test_what_was_found_outlives_the_last_treatment(lab):
+    """Once every treatment was taken out there is nothing to compare any more, and the last kept look still stands."""
+    draft(lab, "v1", "v2")
+    draft(lab, "v1", "v3", name="unseen", metrics=USES)
+    lab.plane.experiments.start("tone", actor="ada")
+    answer(lab, users=300)
+    lab.plane.reconciler.tick()
+    lab.plane.experiments.stop_arm("tone", "v2", actor="ada")
+    last = lab.plane.experiments.looks("tone", newest_first=True).items[0].report
+    assert lab.plane.experiments.results("tone") == last
+    assert lab.plane.experiments.explain("tone").report == last
+    lab.plane.experiments.start("unseen", actor="ada")
+    lab.plane.experiments.stop_arm("unseen", "v3", actor="ada")
+    with pytest.raises(Refused, match="before anything was seen"):
+        lab.plane.experiments.results("unseen")

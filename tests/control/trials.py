@@ -1,11 +1,14 @@
 """Experiments in a small world: a domain to try things on, and users who answer by the traffic plan in force."""
 
 import zlib
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from tests.control.world import World
 
+from vedette.control.instruments import Instruments
+from vedette.control.plane import ControlPlane
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.kernel.hashing import bucket_of, seed_of
 from vedette.routing.assign import NOT_EXPOSED, CompiledExperiments
@@ -14,7 +17,15 @@ METRICS = [{"name": "accuracy", "kind": "rate", "measure": "correct", "better": 
 USES = [{"metric": "accuracy", "role": "primary"}, {"metric": "errors", "role": "guardrail", "margin": 0.1}]
 BUCKET = seed_of("buckets of the tests' users")
 
-_ASKED: WeakKeyDictionary[World, int] = WeakKeyDictionary()  # how often users of a world have asked
+
+class Tried(Protocol):
+    """A plane and its clock: a `World`, or any other place to try things."""
+
+    clock: Instruments
+    plane: ControlPlane
+
+
+_ASKED: WeakKeyDictionary[Tried, int] = WeakKeyDictionary()  # how often users of a world have asked
 
 
 def prepare(world: World, domain: str = "pay", versions: tuple[str, ...] = ("v1", "v2", "v3"), **config) -> None:
@@ -34,7 +45,7 @@ def parameters(name: str, **said):
 
 
 def answer(
-    world: World,
+    world: Tried,
     *,
     domain: str = "pay",
     users: int = 1500,

@@ -16,7 +16,7 @@ class Nobody:
         """Raise."""
         raise Unavailable("away")
 
-    confirm = ship = poll
+    keys = spending = confirm = ship = poll
 
 
 def say(address: tuple[str, int]) -> None:

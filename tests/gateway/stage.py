@@ -15,7 +15,9 @@ import uvloop
 from tests.gateway.upstream import Json, MockUpstream
 
 from vedette.catalog.backend import Backend, OpenAIBackend
+from vedette.catalog.budget import Period, Spent
 from vedette.catalog.domain import Assignment, DomainConfig
+from vedette.catalog.key import KeyRing
 from vedette.evidence.outcome import Outcome
 from vedette.gateway.server import Gateway
 from vedette.gateway.settings import GatewaySettings
@@ -34,8 +36,10 @@ class Feed:
     """Plans as a control plane would hand them out."""
 
     plans: dict[str, tuple[int, TrafficPlan]] = field(default_factory=dict)
+    ring: KeyRing = KeyRing(revision=0)  # noqa: RUF009 - frozen
     position: int = 0
     down: bool = False
+    spent: list[Spent] = field(default_factory=list)
     confirmed: list[tuple[str, dict[str, int]]] = field(default_factory=list)
 
     def publish(self, plan: TrafficPlan) -> None:
@@ -48,6 +52,18 @@ class Feed:
         if self.down:
             raise Unavailable("the control plane is away")
         return self.position, [plan for position, plan in self.plans.values() if position > since]
+
+    def keys(self, known: int) -> KeyRing | None:
+        """Give the keys, if they changed."""
+        if self.down:
+            raise Unavailable("the control plane is away")
+        return None if known == self.ring.revision else self.ring
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> list[Spent]:
+        """Give what was used."""
+        if self.down:
+            raise Unavailable("the control plane is away")
+        return [figure for figure in self.spent if (figure.domain, figure.per) in asked]
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Take note."""
@@ -95,7 +111,7 @@ class Stage:
     def __init__(self, folder: Path, loop_factory: LoopFactory = uvloop.new_event_loop, **settings: Any) -> None:
         self.folder, self.feed, self.sink, self.upstream = folder, Feed(), Sink(), MockUpstream()
         self.settings = GatewaySettings(**(QUICK | settings))
-        self.environment = {"BACKEND_KEY": "sk-backend"}
+        self.environment = {"BACKEND_KEY": "sk-backend", "VEDETTE_KEY_PEPPER": "a pepper for tests"}
         self.loop = loop_factory()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()

@@ -127,6 +127,7 @@ def test_what_an_arm_does_not_change_is_sent_byte_for_byte(stage):
         ("completions", {"prompt": "hi"}, Prompt(template="<{query}>", system="ours")),
         ("embeddings", {"input": "hi"}, Prompt(template="<{query}>")),
         ("embeddings", {"input": "hi"}, None),
+        ("responses", {"input": "hi"}, Prompt(template="<{query}>")),
     ],
 )
 def test_a_change_that_cannot_be_made_leaves_the_request_as_it_came(stage, path, body, prompt):

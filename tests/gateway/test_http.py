@@ -218,6 +218,21 @@ def test_offer_to_upgrade_is_passed_over(stage):
     assert talk(stage, offer + LIVE, 2).count(b"200 OK") == 2
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_http_safety_offer_to_upgrade_hides_no_request(stage, chunked):
+    """The body behind an offer to upgrade is a body, never the next request, however much it looks like one."""
+    stage.publish(stage.plan())
+    offer = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    framing, end = b"Content-Length: %d\r\n\r\n", b""
+    if chunked:
+        framing, end = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n", b"\r\n0\r\n\r\n"
+    for body in (SMUGGLED, b'{"model": "payments", "messages": []}'):
+        answer = talk(stage, offer + framing % len(body) + body + end + LIVE, 2)
+        assert b"smuggled" not in answer
+        assert answer.endswith(b'{"status":"live"}')
+    assert [asked.json["messages"] for asked in stage.upstream.asked] == [[]]
+
+
 def test_request_that_never_arrives_is_408(make_stage):
     """A client that sends its request drop by drop is turned away in time; one that only idles is closed."""
     stage = make_stage(client_timeout=0.2, keep_alive=0.2).start()

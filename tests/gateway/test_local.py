@@ -93,7 +93,7 @@ def test_question_without_text_is_the_clients_mistake(local, path, fields):
 def test_local_model_that_breaks_falls_back(stage, artefact, monkeypatch):
     """A local canary that raises is answered for by stable."""
     stage.publish(stage.plan(canary="unused", percent=100, backends={"v2": artefact}))
-    model = stage.gateway._local.load(artefact)
+    model = stage.gateway._local.load(artefact)._model
     monkeypatch.setattr(type(model), "predict", lambda *_: 1 / 0)
     assert stage.chat().headers["x-vedette-version"] == "v1"
     assert stage.outcome().measures["error"] == 1
@@ -111,6 +111,6 @@ def test_local_queue_is_bounded(make_stage, artefact):
 def test_models_no_plan_names_are_forgotten(stage, artefact):
     """A model is held as long as a plan in force names it."""
     stage.publish(stage.plan(canary="unused", backends={"v2": artefact}))
-    assert artefact in stage.gateway._local._models
+    assert artefact in stage.gateway._local._lines
     stage.publish(stage.plan(revision=2))
-    assert stage.gateway._local._models == {}
+    assert stage.gateway._local._lines == {}

@@ -6,6 +6,7 @@
 import asyncio
 import json
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ class MockUpstream:
     sent: int = 0  # bytes of floods
     connections: int = 0
     port: int = 0
+    models: "Counter[str]" = field(default_factory=Counter)  # of what was asked
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
         """Listen."""
@@ -56,8 +58,10 @@ class MockUpstream:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def count(self, model: str) -> int:
-        """Count the requests for a model."""
-        return sum(asked.json["model"] == model for asked in self.asked)
+        """Count the requests for a model; those counted before are not read again."""
+        counted = self.models.total()
+        self.models.update(asked.json["model"] for asked in self.asked[counted:])
+        return self.models[model]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -91,26 +95,50 @@ class MockUpstream:
 
     async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         model, _, argument = asked.json["model"].partition(":")
-        await asyncio.sleep({"hang": 60.0, "slow": float(argument or 0)}.get(model, 0.0))
+        first = self.count(asked.json["model"]) == 1
+        await asyncio.sleep(_pause(model, argument, first=first))
         if model == "hang-up" or (model == "stale" and asked.nth):
             raise ConnectionError
         if model in RAW:
             writer.write(RAW[model])
             raise ConnectionError
+        if model == "slow-500" or (model == "late-then-500" and not first):
+            model, argument = "500", ""
         if model.isdigit():
             fields = f"retry-after: {argument}\r\n" if argument else ""
             _write(writer, int(model), {"error": {"message": f"upstream says {model}"}}, fields)
         elif model == "flaky" and self.count(asked.json["model"]) <= int(argument):
             _write(writer, 503, {"error": {"message": "busy"}})
+        elif asked.json.get("stream") and asked.path == "/v1/responses":
+            await self._respond(model, writer)
         elif asked.json.get("stream"):
             await self._stream(model, int(argument or EVENTS), asked, writer)
         else:
-            _write(writer, 200, WHOLE[asked.path](model), HOPS)
+            _write(writer, 200, WHOLE[asked.path](model), HOPS + UNKEPT.get(model, ""))
         await writer.drain()
+
+    async def _respond(self, model: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        whole = _response(model)
+        begun = {**whole, "status": "in_progress", "usage": None, "output": []}
+        events: list[Json] = [{"type": "response.created", "response": begun}]
+        events += [{"type": "response.output_text.delta", "delta": text, **_PLACE} for text in ("an ", "error?")]
+        ends: dict[str, list[Json]] = {
+            "cut": [],
+            "failed": [{"type": "response.failed", "response": {**whole, "status": "failed"}}],
+            "error-event": [{"type": "error", "code": "server_error", "message": "lost a worker", "param": None}],
+        }
+        events += ends.get(model, [{"type": "response.completed", "response": whole}])
+        for number, event in enumerate(events):
+            data = json.dumps({**event, "sequence_number": number}).encode()
+            _chunk(writer, b"event: %b\ndata: %b\n\n" % (event["type"].encode(), data))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
 
     async def _stream(self, model: str, count: int, asked: Asked, writer: asyncio.StreamWriter) -> None:
         wants_usage = bool((asked.json.get("stream_options") or {}).get("include_usage"))
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        kind = f"content-type: text/event-stream\r\n{UNKEPT.get(model, '')}"
+        writer.write(f"HTTP/1.1 200 OK\r\n{kind}transfer-encoding: chunked\r\n\r\n".encode())
         if model == "error-first":
             _chunk(writer, b": warming up\n\n" + _event({"error": {"message": "no memory"}}))
         if model == "silent-stream":
@@ -131,6 +159,13 @@ class MockUpstream:
             _chunk(writer, b"data: [DONE]\n\n")
         writer.write(b"0\r\n\r\n")
         await writer.drain()
+
+
+def _pause(model: str, argument: str, *, first: bool) -> float:
+    """Say how long a model takes; some only the first time."""
+    given = float(argument) if model.startswith(("slow", "late")) and argument else 0.0
+    pauses = {"hang": 60.0, "slow": given, "slow-500": given}
+    return pauses.get(model, {"late-once": 60.0, "late-then-500": given}.get(model, 0.0) if first else 0.0)
 
 
 async def _cut(writer: asyncio.StreamWriter) -> None:
@@ -197,8 +232,28 @@ def _delta(model: str, text: str, *, usage: bool = False) -> Json:
     return {**chunk, "usage": None} if usage else chunk
 
 
-WHOLE = {"/v1/chat/completions": _chat, "/v1/completions": _completion, "/v1/embeddings": _embedding}
+_PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "logprobs": []}
+
+
+def _response(model: str) -> Json:
+    text = {"type": "output_text", "text": f"from {model}", "annotations": []}
+    output = [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [text]}]
+    usage = {"input_tokens": 11, "output_tokens": 2, "total_tokens": 13}
+    fixed: Json = {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "error": None}
+    choice: Json = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+    return {**fixed, **choice, "model": model, "output": output, "usage": usage}
+
+
+WHOLE = {
+    "/v1/responses": _response,
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _completion,
+    "/v1/embeddings": _embedding,
+}
 HOPS = "connection: keep-alive, x-hop\r\nx-hop: 1\r\nset-cookie: a=b\r\nx-upstream: yes\r\nkeep-alive: 5\r\n"
+UNKEPT = {"no-store": "Cache-Control: No-Store\r\n"}
+"""What a model that wants its answers forgotten says."""
+
 RAW = {
     "garbage": b"\x16\x03 this is no HTTP\r\n\r\n",
     "short": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{",

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from vedette.catalog.domain import DomainSpec
 from vedette.catalog.version import VersionSpec
-from vedette.kernel.documents import dump, load, percent, read_documents
+from vedette.kernel.documents import dump, load, read_documents
 from vedette.kernel.errors import InvalidDocument, InvalidInput
+from vedette.kernel.fields import percent
 from vedette.rollouts.spec import RolloutSpec
 
 HEAD = "apiVersion: vedette/v1\nkind: Rollout\nmetadata: {name: ship}\nspec:\n  version: v2\n"

@@ -334,4 +334,4 @@ def test_more_combinations_than_are_remembered_are_worked_out_anew(monkeypatch):
     seen = [compiled.expose(unit) for unit in UNITS[:100]]
     monkeypatch.undo()
     assert seen == [fresh.expose(unit) for unit in UNITS[:100]]
-    assert len(compiled._known) == 1
+    assert compiled._remembered == 1

@@ -9,6 +9,7 @@ from vedette.api import (
     events,
     experiment_results,
     experiments,
+    keys,
     outcomes,
     problems,
     rollouts,
@@ -16,6 +17,7 @@ from vedette.api import (
     traffic,
     versions,
 )
+from vedette.api.door import Door
 from vedette.api.events import StreamLimits
 from vedette.api.middleware import Envelope
 from vedette.api.openapi import described
@@ -26,12 +28,17 @@ LARGEST_BODY = 1_000_000
 
 
 def create_app(
-    plane: ControlPlane, *, largest_body: int = LARGEST_BODY, stream_limits: StreamLimits | None = None
+    plane: ControlPlane,
+    *,
+    door: Door | None = None,
+    largest_body: int = LARGEST_BODY,
+    stream_limits: StreamLimits | None = None,
 ) -> FastAPI:
     """Make the control API over ``plane``; it starts nothing and closes nothing.
 
     Args:
         plane: the control plane it speaks for.
+        door: how requests are let in; without any proof until there is a person or a token, unless given.
         largest_body: bytes above which a request is refused.
         stream_limits: how long event streams last.
     """
@@ -46,13 +53,14 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.plane = plane
+    app.state.door = door or Door(plane.people)
     app.state.stream_limits = stream_limits or StreamLimits()
     app.add_middleware(Envelope, new_id=plane.instruments.new_id, largest=largest_body)
     problems.install(app)
     app.add_exception_handler(NotModified, respond_not_modified)
     app.add_exception_handler(Answered, respond_answered)
     steered = (rollouts, experiments, experiment_results)
-    nouns = (system, domains, versions, events, *steered, traffic, outcomes, audit, apply)
+    nouns = (system, domains, versions, keys, events, *steered, traffic, outcomes, audit, apply)
     routers = [system.probes, *(noun.routes for noun in nouns)]
     for router in routers:
         app.include_router(router)

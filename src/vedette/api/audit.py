@@ -46,7 +46,10 @@ def list_entries(
     pages: Pages,
     domain: Annotated[str | None, Query(max_length=63, description="Only about this domain.")] = None,
     actor: Annotated[str | None, Query(max_length=200, description="Only by this actor.")] = None,
-    action: Annotated[str | None, Query(max_length=100, description="Only this action.")] = None,
+    action: Annotated[
+        str | None, Query(max_length=100, description="Only this action; rollout. is all of a noun.")
+    ] = None,
+    resource: Annotated[str | None, Query(max_length=200, description="Only about this resource.")] = None,
     since: Annotated[Instant | None, Query(description="Only from then on.")] = None,
     until: Annotated[Instant | None, Query(description="Only before then.")] = None,
     newest_first: Annotated[bool, Query(alias="newestFirst", description="The newest one first.")] = False,  # noqa: FBT002 - a query
@@ -57,6 +60,7 @@ def list_entries(
             domain=domain,
             actor=actor,
             action=action,
+            resource=resource,
             since=since,
             until=until,
             after=pages.after,

@@ -16,7 +16,7 @@ from vedette.experiments.machine import Phase
 from vedette.experiments.metrics import MetricUse
 from vedette.experiments.planning import ExperimentPlan, Question
 from vedette.experiments.spec import ExperimentSpec, Variant
-from vedette.kernel.documents import Percent
+from vedette.kernel.fields import Percent
 from vedette.kernel.records import record
 from vedette.store.experiments import StoredExperiment
 from vedette.store.pages import Page

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from vedette.api.door import Unknown
 from vedette.api.middleware import REQUEST_ID
 from vedette.governance.audit import plain
 from vedette.kernel.documents import dump
@@ -67,6 +68,7 @@ KINDS: Mapping[type[VedetteError], Kind] = {
     Conflict: Kind(status=409, slug="conflict", title="It clashes with what is there"),
     StaleRevision: Kind(status=412, slug="stale-revision", title="Someone changed it since it was read"),
     Refused: Kind(status=409, slug="refused", title="Not allowed in this state"),
+    Unknown: Kind(status=401, slug="unknown-caller", title="It is not known who asks"),
     Denied: Kind(status=403, slug="denied", title="This actor may not do that"),
     Corrupt: Kind(status=500, slug="corrupt", title="Stored bytes are not what they were"),
     LeaseLost: Kind(status=409, slug="lease-lost", title="Another replica holds this now"),
@@ -78,6 +80,11 @@ KINDS: Mapping[type[VedetteError], Kind] = {
 MALFORMED = Kind(status=400, slug="malformed", title="The body cannot be read")
 CORRUPT_ARTEFACT = Kind(status=422, slug="corrupt", title="The artefact is not what its digest says")
 UNEXPECTED = KINDS[VedetteError]
+_TELLING: Mapping[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": "Bearer"},
+    503: {"Retry-After": RETRY_AFTER},
+}
+"""What some statuses say in a header too."""
 _OF_HTTP: Mapping[int, Kind] = {
     400: MALFORMED,
     404: Kind(status=404, slug="no-such-route", title="There is nothing at this address"),
@@ -148,7 +155,7 @@ def respond(
         hint=hint,
         details=_plain(details or {}),
     )
-    more = {REQUEST_ID: request.state.request_id} | ({"Retry-After": RETRY_AFTER} if kind.status == 503 else {})
+    more = {REQUEST_ID: request.state.request_id, **_TELLING.get(kind.status, {})}
     return JSONResponse(
         dump(problem), status_code=kind.status, media_type=MEDIA_TYPE, headers={**(headers or {}), **more}
     )
@@ -166,10 +173,8 @@ def _invalid(request: Request, error: RequestValidationError) -> Response:
         {"at": _place(item["loc"]), "message": item["msg"].removeprefix("Value error, "), "code": item["type"]}
         for item in error.errors()
     ]
-    missing = {item["loc"][-1] for item in error.errors() if item["type"] == "missing"}
-    hint = "send X-Vedette-Actor: who does it, for the audit log" if "X-Vedette-Actor" in missing else ""
     sentence = "; ".join(f"{each['at']}: {each['message']}" for each in errors)
-    return respond(request, KINDS[InvalidInput], sentence, hint=hint, details={"errors": errors})
+    return respond(request, KINDS[InvalidInput], sentence, details={"errors": errors})
 
 
 def _place(path: tuple[int | str, ...]) -> str:
@@ -202,6 +207,7 @@ def _sentence(request: Request, error: HTTPException) -> str:
 
 DESCRIBED: Mapping[int, str] = {
     400: "The body cannot be read; `details` say the line and the column.",
+    401: "It is not known who asks; send a token as `Authorization: Bearer …`.",
     403: "This actor may not do that.",
     404: "There is no such thing.",
     409: "It clashes with what is there, or is not allowed in this state.",

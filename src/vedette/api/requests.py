@@ -20,6 +20,7 @@ from fastapi import Depends, Header, Path, Query, Request, Response
 from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 
 from vedette.control.plane import ControlPlane
+from vedette.governance.roles import Caller
 from vedette.kernel.documents import adapter, dump
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.hashing import digest
@@ -196,15 +197,26 @@ async def _attributes(
 Attributes = Annotated[Mapping[str, str], Depends(_attributes)]
 """What is known of the request that a unit makes."""
 
-Actor = Annotated[
+_Said = Annotated[
     str,
     Header(
         alias="X-Vedette-Actor",
-        pattern=r"^[!-~]+( [!-~]+)*$",
+        pattern=r"^([!-~]+( [!-~]+)*)?$",
         max_length=200,
-        description="Who asks; it is kept in the audit log.",
+        description="Who asks, for the audit log, where no token says it; with one this is not read.",
     ),
 ]
+
+
+async def _actor(request: Request, said: _Said = "") -> str:
+    """Give who is written into the audit log: whom the request proves to be, else whom it says to be."""
+    caller: Caller = request.state.caller
+    if caller.name or said:
+        return caller.name or said
+    raise InvalidInput("every change names its actor", hint="send X-Vedette-Actor: who does it, for the audit log")
+
+
+Actor = Annotated[str, Depends(_actor)]
 _IfMatch = Annotated[
     str,
     Header(

@@ -10,7 +10,7 @@ from vedette.api.requests import NAMED, Act, Create, NewestFirst, Pages, Plane, 
 from vedette.api.routes import BODY, CHANGE, Responses, many, one, plain, router
 from vedette.api.versions import Said, Why
 from vedette.control.insight import Analytics, Explanation
-from vedette.kernel.documents import Percent
+from vedette.kernel.fields import Percent
 from vedette.kernel.records import record
 from vedette.rollouts.planning import RolloutPlan
 from vedette.rollouts.replay import Replay

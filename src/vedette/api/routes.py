@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
+from vedette.api.door import enter
 from vedette.api.problems import DESCRIBED, MEDIA_TYPE
 
 Responses = dict[int | str, dict[str, Any]]
@@ -14,7 +15,7 @@ _LINK = {"Link": {"description": "The next page.", "schema": {"type": "string"}}
 
 def router(tag: str) -> APIRouter:
     """Make the router of one noun, its routes grouped under ``tag``."""
-    return APIRouter(prefix="/api/v1", tags=[tag])
+    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Depends(enter)])
 
 
 def one(*errors: int, ok: int = 200) -> Responses:
@@ -29,11 +30,11 @@ def many(*errors: int) -> Responses:
 
 
 def plain(*errors: int) -> Responses:
-    """Declare the errors of a route; 422, 500 and 503 can always come."""
+    """Declare the errors of a route; 401, 403, 422, 500 and 503 can always come."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {"description": DESCRIBED[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in sorted({*errors, 422, 500, 503})
+        for status in sorted({*errors, 401, 403, 422, 500, 503})
     }
 
 

@@ -7,6 +7,7 @@ from fastapi import Path
 
 from vedette.api.requests import Attributes, DomainId, Pages, Plane, Read, Unit
 from vedette.api.routes import many, one, plain, router
+from vedette.catalog.budget import Spent
 from vedette.evidence.outcome import Exposure
 from vedette.kernel.hashing import BUCKETS
 from vedette.kernel.records import record
@@ -67,6 +68,13 @@ def get_plan_revision(
 ) -> StoredPlan:
     """Give the traffic plan of a domain at a revision."""
     return read.give(plane.traffic.revision(domain, revision))
+
+
+@routes.get("/domains/{domain}/spending", responses=plain(404))
+def get_spending(plane: Plane, domain: DomainId) -> tuple[Spent, ...]:
+    """Give what a domain has used today and this month, in UTC: tokens, and money where prices are declared."""
+    plane.domains.get(domain)
+    return tuple(plane.traffic.spending([(domain, "day"), (domain, "month")]))
 
 
 @routes.get("/domains/{domain}/choose", responses=plain(404, 409))

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Discriminator
-
-from vedette.kernel.documents import Seconds
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Seconds, ToldApartBy
 from vedette.kernel.records import record
 
 
@@ -38,19 +36,25 @@ class OpenAIBackend:
 
 @record
 class LocalBackend:
-    """A model in this process, loaded from an artefact whose SHA-256 must be ``digest``; pickles are never executed."""
+    """A model in this process, loaded from an artefact whose SHA-256 must be ``digest``; pickles are never executed.
+
+    Of the texts that wait for it up to ``batch`` are asked together.
+    """
 
     kind: Literal["local"] = "local"
     artefact: str
     digest: str
     format: Literal["skops", "onnx"] = "skops"
+    batch: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what is no SHA-256."""
         digest = self.digest.removeprefix("sha256:")
         if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
             raise InvalidInput("digest must be the SHA-256 of the artefact in hex", hint="sha256sum prints it")
+        if not 1 <= self.batch <= 4096:
+            raise InvalidInput(f"a batch is 1 to 4096 texts, not {self.batch}")
 
 
-Backend = Annotated[OpenAIBackend | LocalBackend, Discriminator("kind")]
+Backend = Annotated[OpenAIBackend | LocalBackend, ToldApartBy("kind")]
 """Either kind of backend."""

@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from vedette.catalog.breaker import Breaker
+from vedette.catalog.budget import Budget, Price
+from vedette.catalog.cache import Cache
+from vedette.catalog.hedge import Hedge
 from vedette.catalog.lifecycle import DomainState
+from vedette.catalog.limits import Limits
+from vedette.catalog.shadow import Shadow
 from vedette.evidence.metric import BUILT_IN, Metric
-from vedette.kernel.documents import Percent, Seconds
 from vedette.kernel.errors import InvalidInput, NotFound
+from vedette.kernel.fields import Percent, Seconds
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
 
@@ -31,6 +37,13 @@ class DomainConfig:
     """How a domain is served; each change makes a new revision.
 
     ``hold_out`` is the share of units that no experiment ever sees, to know what all experiments together have done.
+    ``access`` says whom gateways answer: everybody (``open``), or callers with one of the ``keys`` that are for it.
+    ``limits`` hold for all callers together. ``timeout`` is how long an answer may take to begin; ``deadline`` is when
+    it must have ended, streams too, which the header x-vedette-deadline may shorten for a request (0: none). Where
+    there is a ``breaker`` a backend that fails is left alone; where there is a ``hedge`` one that is late to begin is
+    asked a second time; where there is a ``cache`` answers are given again; a
+    ``shadow`` asks a version too whose answers nobody sees. ``prices`` are by version (``*``: all others); with them
+    the cost of each answer is recorded, which ``budgets`` of money are made of.
     """
 
     assignment: Assignment = Assignment()
@@ -39,11 +52,22 @@ class DomainConfig:
     fallback: bool = True
     metrics: tuple[Metric, ...] = ()
     hold_out: Percent = 0.0
+    access: Literal["open", "keys"] = "open"
+    limits: Limits = Limits()
+    deadline: Seconds = 0.0
+    breaker: Breaker | None = None
+    hedge: Hedge | None = None
+    cache: Cache | None = None
+    shadow: Shadow | None = None
+    prices: Mapping[str, Price] | None = None
+    budgets: tuple[Budget, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse retries without end and two metrics of one name."""
         if not 0 <= self.retries <= 5:
             raise InvalidInput(f"retries must be 0 to 5, not {self.retries}")
+        if any(budget.of == "money" for budget in self.budgets) and not self.prices:
+            raise InvalidInput("a budget of money needs prices", hint="prices: {'*': {tokensIn: 0.5, tokensOut: 1.5}}")
         names = [metric.name for metric in (*BUILT_IN, *self.metrics)]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InvalidInput(f"metric {twice!r} is declared twice", hint="built-in metrics have their names already")

@@ -106,6 +106,7 @@ def forest_plot(
     favours: tuple[str, str] = ("", ""),
     percent: bool = False,
     log: bool = False,
+    bare: bool = False,
     width: float = 860,
     height: float | None = None,
 ) -> Chart:
@@ -120,6 +121,7 @@ def forest_plot(
         favours: What effects below and above the reference speak for, written beside the axis.
         percent: Effects are fractions, said in percent.
         log: Effects are ratios; equal ratios are equally far.
+        bare: Leave title and subtitle to the page around; they are still said to those who do not see.
         width: In pixels, 320 or more.
         height: In pixels; it grows with the rows where it is too little for them.
 
@@ -131,7 +133,7 @@ def forest_plot(
     read = [_read(row) for row in rows]
     signed = reference == 0 and not log
     say = speaker([] if log else _halves(read), percent=percent, signed=signed)  # no one step fits ratios
-    parts, top = heading(title, subtitle, width)
+    parts, top = ([], 0.0) if bare else heading(title, subtitle, width)
     lanes = _lanes(read)
     foot = _FOOT + (20.0 if any(one.joint for one in read) else 0.0)
     step = max(ROW, ((height or 0.0) - top - _HEAD - foot) / len(lanes))

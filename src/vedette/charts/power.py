@@ -55,6 +55,7 @@ def power_plot(
     planned: Point | None = None,
     percent: bool = False,
     log: bool = False,
+    bare: bool = False,
     width: float = 720,
     height: float | None = None,
 ) -> Chart:
@@ -69,6 +70,7 @@ def power_plot(
         planned: The point of the plan: what grows to the right, and the power there.
         percent: What grows to the right is a fraction, said in percent.
         log: Equal ratios of it are equally far.
+        bare: Leave title and subtitle to the page around; they are still said to those who do not see.
         width: In pixels, 320 or more.
         height: In pixels.
 
@@ -83,7 +85,7 @@ def power_plot(
             raise InvalidInput(f"{one.label!r} is no curve", hint="give two points or more, growing to the right")
     _check_power("the planned point", () if planned is None else (planned,))
     _check_power("the target", () if target is None else ((0.0, target),))
-    parts, top = heading(title, subtitle, width)
+    parts, top = ([], 0.0) if bare else heading(title, subtitle, width)
     if len(curves) > 1:
         drawn, top = legend([one.label for one in curves], left=MARGIN, right=width - MARGIN, top=top)
         parts += drawn

@@ -55,6 +55,7 @@ def rank_plot(
     title: str,
     subtitle: str = "",
     axis: str = "rank (1 is best)",
+    bare: bool = False,
     width: float = 720,
     height: float | None = None,
 ) -> Chart:
@@ -65,6 +66,7 @@ def rank_plot(
         title: What the picture shows.
         subtitle: How to read it, such as the level of the intervals.
         axis: Name of the axis.
+        bare: Leave title and subtitle to the page around; they are still said to those who do not see.
         width: In pixels, 320 or more.
         height: In pixels; it grows with the rows where it is too little for them.
 
@@ -79,7 +81,7 @@ def rank_plot(
                 f"{row.label!r} cannot have the ranks {row.low} to {row.high}",
                 hint="ranks count from 1, low is at most high",
             )
-    parts, top = heading(title, subtitle, width)
+    parts, top = ([], 0.0) if bare else heading(title, subtitle, width)
     step = max(ROW, ((height or 0.0) - top - _HEAD - _FOOT) / len(rows))
     bottom = top + _HEAD + step * len(rows)
     names = _room([row.label for row in rows], width, bold=True)

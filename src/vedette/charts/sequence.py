@@ -88,6 +88,8 @@ def sequence_plot(
     decided: float | None = None,
     percent: bool = False,
     log: bool = False,
+    limit: float | None = None,
+    bare: bool = False,
     width: float = 720,
     height: float | None = None,
 ) -> Chart:
@@ -106,6 +108,8 @@ def sequence_plot(
         decided: The time at which the verdict fell.
         percent: Estimates are fractions, said in percent.
         log: Equal ratios of time are equally far.
+        limit: A value that must not be passed, such as a tolerance; a dotted line.
+        bare: Leave title and subtitle to the page around; they are still said to those who do not see.
         width: In pixels, 320 or more.
         height: In pixels.
 
@@ -115,19 +119,19 @@ def sequence_plot(
     """
     some([point for track in tracks for point in track.points], "look")
     checked_size(width, height)
-    finite((reference, decided), "the reference or the time of the verdict")
+    finite((reference, decided, limit), "the reference, the limit or the time of the verdict")
     runs = [_runs(track) for track in tracks]
     looks = [look for track in runs for run in track for look in run]
     ends = [(look.estimate, end) for look in looks for end in (look.low, look.high) if math.isfinite(end)]
     halves = [abs(end - estimate) for estimate, end in ends]
     signed = reference == 0
     say = speaker(halves, percent=percent, signed=signed)
-    parts, top = heading(title, subtitle, width)
+    parts, top = ([], 0.0) if bare else heading(title, subtitle, width)
     if len(tracks) > 1:
         drawn, top = legend([track.label for track in tracks], left=MARGIN, right=width - MARGIN, top=top)
         parts += drawn
     tall = max(height or LEAST, top + 180)
-    seen = [look.estimate for look in looks] + ([] if reference is None else [reference])
+    seen = [look.estimate for look in looks] + [value for value in (reference, limit) if value is not None]
     low, high = window(seen or [0.0], [end for _, end in ends], halves)
     up = linear((low, high), tall - 52, top + 30, count=7)
     said = up.says(percent=percent, signed=signed)
@@ -144,6 +148,8 @@ def sequence_plot(
     parts.append(window_of(box, bands))
     if reference is not None:
         parts.append(line((box.left, up(reference)), (box.right, up(reference)), "strong", width=1.25))
+    if limit is not None:
+        parts.append(line((box.left, up(limit)), (box.right, up(limit)), "worse", width=1.5, dash="2 4"))
     parts += _verdict(decided, across, box)
     for place, (track, known) in enumerate(zip(tracks, runs, strict=True)):
         drawn = [part for run in known for part in _run(run, place, across, up)]

@@ -46,6 +46,7 @@ def share_timeline(
     subtitle: str = "",
     axis: str = "days",
     stepped: bool = True,
+    bare: bool = False,
     width: float = 720,
     height: float | None = None,
 ) -> Chart:
@@ -58,6 +59,7 @@ def share_timeline(
         subtitle: How to read it.
         axis: Name of the time.
         stepped: A share holds until the next time; otherwise it changes evenly on the way there.
+        bare: Leave title and subtitle to the page around; they are still said to those who do not see.
         width: In pixels, 320 or more.
         height: In pixels; it grows with the shares where it is too little for their names.
 
@@ -68,7 +70,7 @@ def share_timeline(
     some(shares, "share")
     checked_size(width, height)
     _check(times, shares)
-    parts, top = heading(title, subtitle, width)
+    parts, top = ([], 0.0) if bare else heading(title, subtitle, width)
     tall = max(height or LEAST, top + 100 + _LINE * len(shares))
     ends = [f"{share.label} {_percent(share.values[-1])}" for share in shares]
     room = min(max(text_width(end, 12) for end in ends) + 4, 0.34 * width)

@@ -61,11 +61,11 @@ def of_data(data: str) -> tuple[Check, ...]:
     return (*here, *database, *_guarded("outcomes", lambda: _of_plane(data)))
 
 
-def of_server(url: str) -> tuple[Check, ...]:
+def of_server(url: str, token: str = "") -> tuple[Check, ...]:
     """Check that a server answers and that its record is sound."""
     from vedette.client.client import Client
 
-    with Client(url) as client:
+    with Client(url, token=token) as client:
         return (
             *_guarded("server", lambda: iter([_answers(client.domains.page(limit=1), url)])),
             *_guarded(

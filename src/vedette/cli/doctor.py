@@ -28,7 +28,11 @@ def doctor(ctx: click.Context) -> None:
     from vedette.cli import checks
 
     session = ctx.ensure_object(Session)
-    found = checks.of_server(session.settings.server) if session.remote else checks.of_data(session.settings.data)
+    found = (
+        checks.of_server(session.settings.server, session.settings.token)
+        if session.remote
+        else checks.of_data(session.settings.data)
+    )
     session.show(found, _view)
     failed = [check for check in found if check.result == "fail"]
     if failed:

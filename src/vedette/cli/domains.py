@@ -9,11 +9,14 @@ from vedette.cli import names
 from vedette.cli.output import card, labels, table, when
 from vedette.cli.session import Session
 from vedette.cli.verbs import WRITES, F, Family, if_match, in_session, page_options, pairs, yes
+from vedette.kernel.records import camel
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vedette.catalog.budget import Budget, Spent
     from vedette.catalog.domain import Domain
+    from vedette.catalog.limits import Rates
     from vedette.catalog.version import Tenure
     from vedette.store.domains import DomainRevision
     from vedette.store.pages import Page
@@ -24,6 +27,15 @@ domain = Family(
     examples=("vedette domain create payments --title 'Payment questions'", "vedette domain list"),
 )
 NAME = click.argument("domain", shell_complete=names.domain, help="The domain's name.")
+
+
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrency")
+_LIMIT_OPTIONS = (
+    click.option("--requests-per-minute", type=click.IntRange(min=0), help="Of all callers together; 0: no limit."),
+    click.option("--tokens-per-minute", type=click.IntRange(min=0), help="Of all callers together; 0: no limit."),
+    click.option("--concurrency", type=click.IntRange(min=0), help="Requests answered at once; 0: no limit."),
+    click.option("--deadline", metavar="DURATION", help="When an answer must have ended, streams too; 0: none."),
+)
 
 
 def _spec_options(function: F) -> F:
@@ -40,6 +52,8 @@ def _spec_options(function: F) -> F:
         click.option("--timeout", metavar="DURATION", help="How long a backend may take, such as 30s."),
         click.option("--retries", type=int, help="How often a failed call is tried again."),
         click.option("--fallback/--no-fallback", default=None, help="Ask stable when the canary fails."),
+        *_LIMIT_OPTIONS,
+        click.option("--access", type=click.Choice(["open", "keys"]), help="Answer everybody, or callers with a key."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -53,7 +67,9 @@ def _changed(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     said = {name: value for name, value in given.items() if value is not None}
     top: dict[str, Any] = {name: said[name] for name in ("title", "description") if name in said}
     assignment |= {name: said[name] for name in ("unit", "header", "missing") if name in said}
-    config |= {name: said[name] for name in ("timeout", "retries", "fallback") if name in said}
+    config |= {name: said[name] for name in ("timeout", "retries", "fallback", "access", "deadline") if name in said}
+    if limits := {camel(name): said[name] for name in _LIMITS if name in said}:
+        config["limits"] = {**config.get("limits", {}), **limits}
     if assignment:
         config["assignment"] = assignment
     return {**spec, **top, "config": config}
@@ -196,10 +212,27 @@ def history(session: Session, domain: str, limit: int, after: str | None) -> Non
     more(session, page)
 
 
+@domain.command("spending", examples=("vedette domain spending payments", "vedette domain spending payments -o json"))
+@NAME
+@in_session
+def spending(session: Session, domain: str) -> None:
+    """Show what a domain has used today and this month (in UTC), and what that is of its budgets."""
+    with session.open() as plane:
+        budgets = plane.domains.get(domain).config.budgets
+        spent = tuple(plane.traffic.spending([(domain, "day"), (domain, "month")]))
+    session.show(spent, lambda found: _spending(found, budgets))
+
+
 def more(session: Session, page: "Page[Any]") -> None:
     """Say that a listing goes on."""
     if page.next and session.settings.output == "table":
         session.say(f"there are more: --after {page.next}")
+
+
+def limits_of(limits: "Rates") -> str:
+    """Say what is limited; nothing where nothing is."""
+    said = {name: getattr(limits, name, 0) for name in _LIMITS}
+    return ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in said.items() if value)
 
 
 def _list(page: "Page[Domain]") -> "Table":
@@ -223,6 +256,9 @@ def _card(found: "Domain") -> "Table":
                 "timeout",
                 f"{config.timeout:g}s, {config.retries} retries, fallback {'on' if config.fallback else 'off'}",
             ),
+            ("deadline", f"{config.deadline:g}s" if config.deadline else ""),
+            ("access", config.access),
+            ("limits", limits_of(config.limits)),
             ("metrics", ", ".join(metric.name for metric in config.metrics)),
             ("created", when(found.created_at)),
             ("changed", when(found.updated_at)),
@@ -238,3 +274,16 @@ def _revisions(page: "Page[DomainRevision]") -> "Table":
 def _tenures(page: "Page[Tenure]") -> "Table":
     rows: Sequence[Sequence[object]] = [(t.version, when(t.since), when(t.until) or "now", t.cause) for t in page.items]
     return table(("VERSION", "SINCE", "UNTIL", "CAUSE"), rows)
+
+
+def _spending(spent: "Sequence[Spent]", budgets: "Sequence[Budget]") -> "Table":
+    def of(each: "Spent") -> str:
+        shares = [
+            f"{(each.tokens if budget.of == 'tokens' else each.money) / budget.amount:.0%} of {budget.said}"
+            for budget in budgets
+            if budget.per == each.per
+        ]
+        return ", ".join(shares)
+
+    rows = [(f"this {s.per}", f"{s.tokens:,.0f}", f"{s.money:,.2f}", of(s), when(s.at)) for s in spent]
+    return table(("PERIOD", "TOKENS", "MONEY", "OF BUDGETS", "AS OF"), rows)

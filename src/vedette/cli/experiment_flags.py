@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 REF = click.argument("ref", shell_complete=names.experiment, help="An experiment's name or id.")
 
 _CHANGE = re.compile(r"(version|prompt|prompt\.\w+|parameters\.\w+|values\.[\w.-]+|route\.\w+)[:=](.*)", re.DOTALL)
-_RULE = re.compile(r"(!?)([^=!~^]+)(?:(=|!=|\^=|~=)(.*))?")
-_TESTS = {"=": "is", "!=": "is-not", "^=": "begins-with", "~=": "matches"}
 _SHAPES = "NAME, NAME=version:V, NAME=prompt:TEXT, NAME=parameters.temperature=0.9, NAME=values.KEY=VALUE"
 _DESIGNS = "fixed[:UNITS], anytime[:TUNE_AT] or sequential:UNITS[:LOOKS]"
 
@@ -309,11 +307,7 @@ def _splits(text: str) -> list[float] | dict[str, float]:
 
 
 def _rule(text: str) -> dict[str, Any]:
-    found = _RULE.fullmatch(text)
-    if not found or (found[1] and found[3]):
-        raise InvalidInput(f"--target {text!r} is no rule", hint="x-plan=pro,team, x-plan!=free, x-beta or !x-bot")
-    attribute = found[2].strip().lower()
-    if found[3] is None:
-        return {"attribute": attribute, "test": "is-missing" if found[1] else "exists"}
-    values = [found[4]] if found[3] == "~=" else found[4].split(",")
-    return {"attribute": attribute, "test": _TESTS[found[3]], "values": values}
+    from vedette.routing.override import read_rule
+
+    rule = read_rule(text)
+    return {"attribute": rule.attribute, "test": rule.test, "values": list(rule.values)}

@@ -16,6 +16,9 @@ from vedette.cli.doctor import doctor
 from vedette.cli.domains import domain
 from vedette.cli.exits import INTERRUPTED, MEANINGS, report
 from vedette.cli.experiments import experiment
+from vedette.cli.gateway import gateway
+from vedette.cli.keys import key
+from vedette.cli.people import token, user
 from vedette.cli.rollouts import rollout
 from vedette.cli.serve import serve
 from vedette.cli.session import Session
@@ -72,7 +75,23 @@ cli = Root(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 click.version_option(vedette.__version__, prog_name="vedette")(cli)
-for command in (serve, apply, domain, version, rollout, experiment, stats, audit, doctor, demo, completion):
+for command in (
+    serve,
+    gateway,
+    apply,
+    domain,
+    version,
+    key,
+    rollout,
+    experiment,
+    stats,
+    audit,
+    user,
+    token,
+    doctor,
+    demo,
+    completion,
+):
     cli.add_command(command)
 
 

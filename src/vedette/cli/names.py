@@ -1,4 +1,4 @@
-"""Completion of names that exist: domains, their versions, rollouts, experiments. What fails completes nothing."""
+"""Completion of names that exist, of domains, versions, rollouts, experiments, keys. What fails completes nothing."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -34,3 +34,4 @@ version = _completer(
 )
 rollout = _completer(lambda plane, _: (item.name for item in plane.canary.page(limit=_MOST).items))
 experiment = _completer(lambda plane, _: (item.name for item in plane.experiments.page(limit=_MOST).items))
+key = _completer(lambda plane, _: (item.name for item in plane.keys.page(limit=_MOST).items))

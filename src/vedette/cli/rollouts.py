@@ -239,7 +239,7 @@ def undo(session: Session, ref: str, yes: bool, why: str, if_match: int | None) 
 @in_session
 def set_weight(session: Session, ref: str, weight: str, why: str, if_match: int | None) -> None:
     """Give the canary another weight now, up to that of its step."""
-    from vedette.kernel.documents import percent
+    from vedette.kernel.fields import percent
 
     with session.open() as plane:
         done = plane.canary.set_weight(ref, percent(weight), actor=session.actor, why=why, expected=if_match)

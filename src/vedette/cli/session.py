@@ -63,7 +63,7 @@ class Session:
         """Speak to the server."""
         from vedette.client.client import Client
 
-        return Client(self.settings.server, actor=self.settings.actor)
+        return Client(self.settings.server, actor=self.settings.actor, token=self.settings.token)
 
     def open_here(self, *, create: bool = False) -> "ControlPlane":
         """Open the data on this machine, whatever servers there are."""

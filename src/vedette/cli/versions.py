@@ -51,6 +51,7 @@ VERSION = click.argument("version", shell_complete=names.version, help="The vers
 @click.option("--artefact", type=click.Path(path_type=Path), help="File of a model to run inside the gateway.")
 @click.option("--digest", metavar="SHA256", help="What the file must hash to. Default: what it hashes to now")
 @click.option("--format", "format_", type=click.Choice(["skops", "onnx"]), help="Default: by the file's ending")
+@click.option("--batch", type=click.IntRange(1, 4096), help="Texts an artefact is asked together. Default: 1")
 @click.option("--parent", default="", help="The version it came from.")
 @click.option("--training-run", default="", help="The run that made it.")
 @click.option("--metric", "metrics", multiple=True, callback=pairs, metavar="NAME=FIGURE", help="From training.")
@@ -78,7 +79,9 @@ def _backend(version: str, given: dict[str, Any]) -> dict[str, Any]:
         rest = {name: given[name] for name in ("api_key_env", "timeout", "headers") if given[name]}
         return {"kind": "openai", "url": url, "model": given["model"] or version, **rest}
     place = artefact.resolve()
+    batch = {"batch": given["batch"]} if given["batch"] else {}
     return {
+        **batch,
         "kind": "local",
         "artefact": str(place),
         "digest": given["digest"] or _digest(place),

@@ -71,13 +71,15 @@ class Sight:
 
 def look(plane: "Services", ref: str) -> Sight:
     """Look at a rollout now; at its end, as the last look and the last decision left it."""
+    from vedette.rollouts.outlook import seconds_left
+
     rollout = plane.canary.get(ref)
     explained = plane.canary.explain(rollout.id)
     sight = Sight(
         rollout=rollout,
         verdicts=tuple(verdict.figures() for verdict in explained.verdicts),
         reasons=explained.now.reasons,
-        eta=_eta(rollout, explained.now.reasons),
+        eta=seconds_left(rollout.spec, rollout.status, explained.now.reasons),
         at=datetime.now(UTC),
     )
     if not sight.ended:
@@ -90,15 +92,6 @@ def look(plane: "Services", ref: str) -> Sight:
         eta=None,
         at=sight.at,
     )
-
-
-def _eta(rollout: "StoredRollout", reasons: "tuple[Reason, ...]") -> float | None:
-    """Say how long it takes to the end if nothing but bakes hold it; None when something else does."""
-    if {reason.code for reason in reasons} - {"baking", "few-samples", "no-evidence-against", "non-inferior"}:
-        return None
-    left = next((reason.evidence.get("left") for reason in reasons if reason.code == "baking"), 0.0)
-    later = sum(step.bake for step in rollout.spec.steps[rollout.status.step + 1 :])
-    return float(left) + later if isinstance(left, (int, float)) else None
 
 
 def watch(session: Session, plane: "Services", ref: str, *, every: float, timeout: float | None) -> Sight | None:

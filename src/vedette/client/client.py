@@ -7,6 +7,7 @@ import httpx
 from vedette.client.domains import Domains
 from vedette.client.experiments import Experiments
 from vedette.client.governance import Governance
+from vedette.client.keys import Keys
 from vedette.client.outcomes import Outcomes
 from vedette.client.rollouts import Rollouts
 from vedette.client.traffic import Traffic
@@ -23,6 +24,7 @@ class Client:
     Args:
         url: of the control API, such as ``http://127.0.0.1:8700``.
         actor: who does what is done without naming an ``actor``.
+        token: what lets one in; then the server knows who acts, whatever ``actor`` is.
         timeout: seconds an answer may take.
         transport: another way to send requests, for tests.
 
@@ -31,6 +33,7 @@ class Client:
         versions: model versions and what served when.
         canary: rollouts.
         experiments: experiments.
+        keys: who may ask the gateways.
         traffic: traffic plans, and which version a unit sees.
         governance: the audit log.
         lake: outcomes made elsewhere, and late judgements.
@@ -40,13 +43,20 @@ class Client:
     """
 
     def __init__(
-        self, url: str, *, actor: str = "", timeout: float = 30.0, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        *,
+        actor: str = "",
+        token: str = "",
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._wire = Wire(url, actor, timeout, transport)
+        self._wire = Wire(url, actor or ("token" if token else ""), timeout, transport, token)
         self.domains = Domains(self._wire)
         self.versions = Versions(self._wire)
         self.canary = Rollouts(self._wire)
         self.experiments = Experiments(self._wire)
+        self.keys = Keys(self._wire)
         self.traffic = Traffic(self._wire)
         self.governance = Governance(self._wire)
         self.lake = Outcomes(self._wire)

@@ -36,19 +36,21 @@ class Governance:
         domain: str | None = None,
         actor: str | None = None,
         action: str | None = None,
+        resource: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         after: str | None = None,
         limit: int = 50,
         newest_first: bool = False,
     ) -> Page[AuditEntry]:
-        """List entries in order, filtered by any of domain, actor, action and time."""
+        """List entries in order, filtered by any of domain, actor, action, resource and time."""
         return self._wire.page(
             AuditEntry,
             "/audit",
             domain=domain,
             actor=actor,
             action=action,
+            resource=resource,
             since=since,
             until=until,
             after=after,

@@ -37,6 +37,7 @@ _RAISED: Mapping[str, type[VedetteError]] = {
     "stale-revision": StaleRevision,
     "refused": Refused,
     "denied": Denied,
+    "unknown-caller": Denied,
     "corrupt": Corrupt,
     "lease-lost": LeaseLost,
     "unavailable": Unavailable,
@@ -48,17 +49,20 @@ _CHECK = "check the address, and that `vedette serve` runs there"
 
 
 class Wire:
-    """Sends requests below ``url`` as ``actor``.
+    """Sends requests below ``url`` as ``actor``, or as whom ``token`` says.
 
     What could not be sent, or was answered by 503, is sent again twice: reads may be, and every POST carries an
     idempotency key, so it happens once however often it arrives.
     """
 
-    def __init__(self, url: str, actor: str, timeout: float, transport: httpx.BaseTransport | None) -> None:
+    def __init__(
+        self, url: str, actor: str, timeout: float, transport: httpx.BaseTransport | None, token: str = ""
+    ) -> None:
         if not url.startswith(("http://", "https://")):
             raise InvalidInput(f"{url!r} is no server", hint="write http://host:port")
         self.url, self.actor = url.rstrip("/"), actor
-        self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=timeout, transport=transport)
+        proof = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=timeout, transport=transport, headers=proof)
 
     def close(self) -> None:
         """Close the connections."""

@@ -132,8 +132,10 @@ def check(connection: Connection, experiment: StoredExperiment) -> None:
     running_of(evolve(experiment, status=evolve(experiment.status, stretches=(), exposed=0, slices=())))
 
 
-def admit(connection: Connection, experiment: StoredExperiment, exposed: int) -> None:
-    """Refuse an experiment that could not run now, and keep others from starting on its domain until this is written.
+def admit(connection: Connection, experiment: StoredExperiment, exposed: int, *, hold: bool = True) -> None:
+    """Refuse an experiment that could not run now.
+
+    ``hold`` keeps others from starting on its domain until the transaction ends; who only asks needs none.
 
     Raises:
         InvalidInput: it would expose more than it reserves, or nothing.
@@ -148,7 +150,7 @@ def admit(connection: Connection, experiment: StoredExperiment, exposed: int) ->
         raise InvalidInput(
             f"coverage must be above 0% and at most {spec.most_coverage:g}%", hint="reserve more in the spec"
         )
-    domain = domains.get(connection, spec.domain, hold=True)
+    domain = domains.get(connection, spec.domain, hold=hold)
     if domain.state is not DomainState.ACTIVE:
         raise Refused(f"domain {domain.id!r} is {domain.state}", hint="restore it first")
     check(connection, experiment)

@@ -9,7 +9,7 @@ from vedette.control.experiment_look import analyse, evidence_of, is_watched, me
 from vedette.control.traffic import Traffic
 from vedette.evidence.metric import Metric, MetricKind
 from vedette.evidence.summary import EMPTY
-from vedette.experiments.advance import advance, look_at
+from vedette.experiments.advance import advance, alive, look_at
 from vedette.experiments.cuts import (
     Breakdown,
     Crossed,
@@ -95,12 +95,20 @@ class Usual:
 
 
 def results(connection: Connection, lake: LakeReader, stored: StoredExperiment) -> ExperimentReport:
-    """Say what an experiment has found so far.
+    """Say what an experiment has found so far; once every treatment was taken out, what its last kept look found.
 
     Raises:
-        Refused: it has not started.
+        Refused: it has not started, or every treatment was taken out before anything was seen.
         Unavailable: the outcomes cannot be read.
     """
+    if stored.status.started_at is not None and len(alive(stored.spec, stored.status)) < 2:
+        kept = experiments.looks(connection, stored.id, limit=1, newest_first=True).items
+        if not kept:
+            raise Refused(
+                f"every treatment of {stored.name!r} was taken out before anything was seen",
+                hint="its decisions say why",
+            )
+        return kept[0].report
     return report(*analyse(connection, lake, stored))
 
 

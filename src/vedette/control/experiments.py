@@ -23,8 +23,9 @@ from vedette.experiments import commands
 from vedette.experiments.machine import Conclusion, Event, ExperimentStatus, Phase, follow
 from vedette.experiments.spec import ExperimentSpec
 from vedette.experiments.verdict import Status
-from vedette.kernel.documents import dump, percent
+from vedette.kernel.documents import dump
 from vedette.kernel.errors import Conflict, Refused, StaleRevision
+from vedette.kernel.fields import percent
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import evolve
 from vedette.routing.plan import millionths

@@ -21,7 +21,7 @@ from vedette.rollouts.machine import ACTIVE, Phase
 from vedette.rollouts.observation import Exposure
 from vedette.rollouts.replay import RecordedLook
 from vedette.rollouts.spec import RolloutSpec
-from vedette.store import leases, plans, rollouts
+from vedette.store import leases, plans, rollout_history, rollouts
 from vedette.store.rollouts import StoredDecision, StoredLook, StoredRollout
 
 
@@ -219,15 +219,7 @@ def _plans(connection: Connection, rollout: str) -> list[tuple[int, int, int, fl
 
 def _last_exposures(connection: Connection, rollout: str) -> dict[int, Sequence[Exposure]]:
     """Give the traffic of every attempt, as its last look saw it."""
-    last: dict[int, Sequence[Exposure]] = {}
-    after = None
-    while True:
-        page = rollouts.looks(connection, rollout, after=after, limit=1000)
-        ends = {look.attempt: look for look in page.items}
-        last |= {attempt: recorded(look).exposures for attempt, look in ends.items()}
-        if page.next is None:
-            return last
-        after = page.next
+    return {look.attempt: recorded(look).exposures for look in rollout_history.last_looks(connection, rollout)}
 
 
 def _rederived(spec: RolloutSpec, look: StoredLook) -> bool | None:

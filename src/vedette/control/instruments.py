@@ -1,6 +1,7 @@
 """What the pure rooms must not have: the time, and new ids. Tests put their own in its place."""
 
 import os
+import secrets
 import time
 from datetime import UTC, datetime
 
@@ -22,3 +23,7 @@ class Instruments:
         """Give a new UUIDv7, greater than the one ``after`` even if the calendar went back since (RFC 9562 §6.2)."""
         earliest = milliseconds_of(after) + 1 if after else 0
         return uuid7(max(earliest, int(self.now().timestamp() * 1000)), os.urandom(10))
+
+    def new_secret(self) -> tuple[str, str]:
+        """Give twelve random hexadecimal digits and 43 random letters of URL-safe Base64."""
+        return secrets.token_hex(6), secrets.token_urlsafe(32)

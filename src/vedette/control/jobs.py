@@ -11,7 +11,7 @@ from datetime import timedelta
 from vedette.control.instruments import Instruments
 from vedette.kernel.errors import VedetteError
 from vedette.lake.outcomes import Lake
-from vedette.store import idempotency, outbox
+from vedette.store import idempotency, outbox, people
 from vedette.store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -61,4 +61,5 @@ class Housekeeper:
         with self._store.transaction() as connection:
             outbox.prune(connection, before=now - EFFECTS)
             idempotency.prune(connection, now=now)
+            people.prune(connection, now=now)
         return self._lake.prune(now)

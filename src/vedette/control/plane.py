@@ -10,11 +10,15 @@ from vedette.control.change import Changes
 from vedette.control.courier import Courier
 from vedette.control.domains import Domains
 from vedette.control.experiments import MultiVariantTestManager
+from vedette.control.fleet import Fleet
 from vedette.control.governance import DomainGovernance
 from vedette.control.instruments import Instruments
 from vedette.control.jobs import Archivist, Housekeeper
+from vedette.control.keys import Keys
+from vedette.control.people import People
 from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
+from vedette.control.spending import Spending
 from vedette.control.traffic import Traffic
 from vedette.control.versions import Versions
 from vedette.kernel.records import record
@@ -33,8 +37,11 @@ class ControlPlane:
         versions: model versions and what served when.
         canary: rollouts.
         experiments: multi-variant tests.
+        fleet: all domains at a glance.
+        keys: who may ask the gateways.
         traffic: plans, for gateways and for asking which version a unit sees.
         governance: the audit log.
+        people: who may come in, and as what.
         lake: outcomes and the evidence they are.
         reconciler: moves rollouts and experiments, one pass at a time or in the background (`start`).
         courier: delivers what committed changes told to do.
@@ -52,12 +59,15 @@ class ControlPlane:
         self.lake = lake
         self.folder = folder
         self.changes = changes = Changes(store, clocks, actor)
-        self.traffic = Traffic(changes, clocks)
+        self.traffic = Traffic(changes, clocks, Spending(lake, clocks))
         self.domains = Domains(changes, self.traffic)
         self.versions = Versions(changes, self.traffic)
+        self.fleet = Fleet(self)
+        self.keys = Keys(changes, clocks, folder)
         self.canary = CanaryDeployment(self)
         self.experiments = MultiVariantTestManager(self)
         self.governance = DomainGovernance(self)
+        self.people = People(changes, clocks)
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)
         self.courier = Courier(store, clocks)
         self.housekeeper = Housekeeper(store, lake, clocks)

@@ -16,7 +16,7 @@ from vedette.control.foundation import Foundation
 from vedette.control.insight import Analytics, Explanation
 from vedette.evidence.metric import MetricKind
 from vedette.kernel.documents import dump
-from vedette.kernel.errors import Conflict, InvalidInput, Refused, StaleRevision
+from vedette.kernel.errors import Conflict, InvalidInput, StaleRevision
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import evolve
 from vedette.lake.evidence import LakeReader
@@ -295,9 +295,7 @@ class CanaryDeployment:
             newest = rollouts.latest(connection, it.domain)
             stable = versions.aliases(connection, it.domain).get("stable", "")
             if stable != it.spec.version or (newest is not None and newest.status.phase in ACTIVE):
-                raise Refused(
-                    f"{it.domain!r} has moved on (stable is {stable})", hint="undo or abort the newest rollout instead"
-                )
+                raise commands.moved_on(it.domain, stable)
             return outcome
 
         return self._do(ref, actor, expected, request_id, verb)

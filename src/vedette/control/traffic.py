@@ -6,22 +6,27 @@ else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from vedette.catalog.backend import Backend
+from vedette.catalog.budget import Period, Spent
 from vedette.catalog.domain import Domain
+from vedette.catalog.key import KeyRing
 from vedette.catalog.lifecycle import DomainState
 from vedette.control.change import Change, Changes
 from vedette.control.experiment_admission import running_of
 from vedette.control.instruments import Instruments
+from vedette.control.spending import Spending
 from vedette.kernel.errors import NotFound, Refused
 from vedette.kernel.records import evolve
 from vedette.rollouts.machine import ACTIVE
 from vedette.routing.choose import Choice, CompiledPlan
 from vedette.routing.layers import Layer, RunningExperiment
 from vedette.routing.plan import Canary, TrafficPlan, millionths
-from vedette.store import domains, experiments, plans, rollouts, versions
+from vedette.store import domains, experiments, keys, plans, rollouts, versions
 from vedette.store.experiments import StoredExperiment
 from vedette.store.pages import Page
 from vedette.store.plans import StoredPlan
@@ -33,8 +38,9 @@ ALIVE = timedelta(seconds=15)
 class Traffic:
     """Who serves what, now."""
 
-    def __init__(self, changes: Changes, instruments: Instruments) -> None:
+    def __init__(self, changes: Changes, instruments: Instruments, spending: Spending) -> None:
         self._changes = changes
+        self._spending = spending
         self._instruments = instruments
         self._compiled: dict[str, CompiledPlan] = {}
 
@@ -119,6 +125,15 @@ class Traffic:
             found = plans.since(connection, since)
         return max([since, *(plan.sequence for plan in found)]), [plan.plan for plan in found]
 
+    def keys(self, known: int) -> KeyRing | None:
+        """Give the keys that are good; None when they are those of revision ``known``."""
+        with self._changes.reading() as connection:
+            return None if keys.revision(connection) == known else keys.ring(connection)
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> Sequence[Spent]:
+        """Give what domains have used in the day or the month that is now."""
+        return self._spending.of(asked)
+
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
         """Note that a gateway serves these plan revisions, and that it is alive."""
         now = self._instruments.now()
@@ -168,12 +183,22 @@ def _compile(connection: Connection, domain: Domain, last: int) -> TrafficPlan:
         revision=last + 1,
         stable=stable,
         canary=canary,
-        backends={name: versions.get(connection, domain.id, name).spec.backend for name in sorted(named | on_trial)},
+        backends=_backends(connection, domain, named | on_trial),
         config=domain.config,
         serving=domain.state is DomainState.ACTIVE and bool(named),
         layers=layers,
         hold_out=millionths(domain.config.hold_out),
     )
+
+
+def _backends(connection: Connection, domain: Domain, named: set[str]) -> dict[str, Backend]:
+    """Give where each named version answers, and the one in the shadow, as soon as it is there."""
+    found = {name: versions.get(connection, domain.id, name).spec.backend for name in sorted(named)}
+    shadow = domain.config.shadow
+    if shadow is not None and shadow.version not in found:
+        with suppress(NotFound):
+            found[shadow.version] = versions.get(connection, domain.id, shadow.version).spec.backend
+    return found
 
 
 def _layers(running: Iterable[StoredExperiment]) -> tuple[Layer, ...]:

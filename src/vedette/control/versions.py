@@ -62,6 +62,8 @@ class Versions:
             )
             versions.create(change.connection, version)
             change.record("version.register", domain=domain_id, resource=f"version/{domain_id}/{name}", spec=dump(spec))
+            if domain.config.shadow is not None and domain.config.shadow.version == name:
+                self._traffic.publish(change, domain_id)
         return version
 
     def get(self, domain_id: str, name: str) -> ModelVersion:

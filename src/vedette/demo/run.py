@@ -12,13 +12,14 @@ from rich.console import Console
 from vedette.control.plane import ControlPlane, open_plane
 from vedette.demo.data import DemoDomain, load_domains
 from vedette.demo.processes import Server, Traffic
-from vedette.demo.scenario import Scenario, prepare, register
+from vedette.demo.scenario import ACTOR, Scenario, prepare, register
 from vedette.demo.story import Course, Sight
 from vedette.demo.summary import print_verdicts
 from vedette.demo.traffic import Orders, Stream
 from vedette.demo.verdicts import Verdict, judge
 from vedette.demo.view import LiveView, PlainView, View
-from vedette.kernel.errors import InvalidInput, Refused
+from vedette.governance.roles import Role
+from vedette.kernel.errors import InvalidInput, NotFound, Refused
 
 RATE = 240.0
 """Queries a second, over all domains."""
@@ -73,11 +74,16 @@ def perform(
         plane = stack.enter_context(open_plane(folder))
         for scenario in scenarios:
             register(plane, scenario)
+        token = plane.people.create_token("demo", Role.OPERATOR, actor=ACTOR)
         server = stack.enter_context(Server(folder, [scenario.domain.id for scenario in scenarios]))
         console.print(f"vedette serve is up: gateway {server.gateway}, API {server.api}")
+        key = plane.people.invite("", Role.ADMIN, actor=ACTOR) if serve else ""
+        if key:
+            console.print(f"dashboard (this link opens once): {_link(plane, server, key)}", soft_wrap=True)
         orders = Orders(
             gateway=server.gateway,
             api=server.api,
+            token=token,
             seed=seed,
             streams=tuple(
                 Stream(
@@ -98,7 +104,9 @@ def perform(
         code = _conclude(console, plane, sights, traffic, took)
         if serve:
             with suppress(KeyboardInterrupt):
-                _stay(console, server, traffic, folder)
+                _stay(console, server, traffic, folder, token, _link(plane, server, key))
+        else:
+            console.print("see it in the browser, and take a hand in it: the same with --serve")
     return code
 
 
@@ -152,21 +160,34 @@ def _result(console: Console, verdicts: Sequence[Verdict], *, sound: bool) -> in
     return 0 if sound and not wrong else 1
 
 
-def _stay(console: Console, server: Server, traffic: Traffic, folder: Path) -> None:
+def _link(plane: ControlPlane, server: Server, key: str) -> str:
+    """Give the link that opens the dashboard for an admin who chooses a name; once it was opened, the dashboard."""
+    try:
+        plane.people.invitation(key)
+    except NotFound:
+        return f"{server.api}/"
+    return f"{server.api}/welcome?key={key}"
+
+
+def _stay(console: Console, server: Server, traffic: Traffic, folder: Path, token: str, link: str) -> None:
     """Leave everything up until Ctrl-C, and say what can be tried on it."""
     console.print(
         f"""
-Server and traffic stay up until Ctrl-C. Try, in another terminal:
+Server and traffic stay up until Ctrl-C. See it in the browser (a link with a key opens once, for you to choose a name):
+
+  {link}
+
+Or in another terminal:
 
   curl -s {server.gateway}/chat/completions -H 'content-type: application/json' \\
        -d '{{"model": "legal", "messages": [{{"role": "user", "content": "Supreme Court of Ohio"}}]}}'
-  export VEDETTE_SERVER={server.api}
+  export VEDETTE_SERVER={server.api} VEDETTE_TOKEN={token}
   vedette domain list
   vedette rollout list
   vedette rollout explain legal
   vedette audit verify
 
-The API is described at {server.api}/docs, the data is in {folder}.""",
+The API is described at {server.api}/api/v1/openapi.json, the data is in {folder}.""",
         soft_wrap=True,
         markup=False,
     )

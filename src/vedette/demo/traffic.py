@@ -42,10 +42,11 @@ class Stream:
 
 @record
 class Orders:
-    """What the traffic process is to do; ``gateway`` and ``api`` are base URLs."""
+    """What the traffic process is to do; ``gateway`` and ``api`` are base URLs, ``token`` lets it in at the API."""
 
     gateway: str
     api: str
+    token: str = ""
     seed: int
     streams: tuple[Stream, ...]
 
@@ -149,7 +150,7 @@ async def drive(orders: Orders, stop: asyncio.Event) -> None:
     """Ask, judge and report until ``stop``."""
     loop = asyncio.get_running_loop()
     async with (
-        httpx.AsyncClient(timeout=10.0) as http,
+        httpx.AsyncClient(timeout=10.0, headers={"Authorization": f"Bearer {orders.token}"}) as http,
         AsyncOpenAI(base_url=orders.gateway, api_key="none", max_retries=0, timeout=15.0) as client,
         asyncio.TaskGroup() as tasks,
     ):

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator
 
-from vedette.kernel.documents import Seconds
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Seconds
 from vedette.kernel.records import record
 
 

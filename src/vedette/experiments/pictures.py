@@ -1,6 +1,6 @@
 """An analysis in pictures: effects with their intervals, ranks, and what was known look by look."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from vedette.charts.chart import Chart
 from vedette.charts.forest import ForestRow, Tone, forest_plot
@@ -11,24 +11,34 @@ from vedette.kernel.tables import say_percent
 from vedette.stats.results import Comparison
 
 
-def forest(report: ExperimentReport, *, alpha: float = 0.05, width: float = 860) -> Chart:
-    """Draw every comparison's relative effect with its interval, metric by metric.
+def forest(
+    report: ExperimentReport,
+    *,
+    metrics: Collection[str] = (),
+    alpha: float = 0.05,
+    title: str = "",
+    bare: bool = False,
+    width: float = 860,
+) -> Chart:
+    """Draw every comparison's relative effect with its interval, metric by metric; of some metrics when they are named.
 
     Where the primary metric has none (its reference may be 0) its absolute effects are drawn, and nothing else: metrics
     of different units share no axis.
     """
-    relative = all(_bounded(row) for row in report.comparisons if row.metric == report.primary)
-    shown = [row for row in report.comparisons if relative or row.metric == report.primary]
+    wanted = [row for row in report.comparisons if not metrics or row.metric in metrics]
+    relative = all(_bounded(row) for row in wanted if row.metric == report.primary)
+    shown = [row for row in wanted if relative or row.metric == report.primary]
     return forest_plot(
         [_row(row, alpha, relative=relative) for row in shown],
-        title=report.verdict.sentence,
+        title=title or report.verdict.sentence,
         axis="relative effect" if relative else f"effect in {report.primary}",
         percent=relative,
+        bare=bare,
         width=width,
     )
 
 
-def ranks(report: ExperimentReport, *, width: float = 720) -> Chart:
+def ranks(report: ExperimentReport, *, bare: bool = False, width: float = 720) -> Chart:
     """Draw where each arm may stand in the primary metric."""
     known = sorted((it for it in report.standings if it.rank_low is not None), key=lambda it: it.rank or 0)
     rows = [
@@ -41,11 +51,16 @@ def ranks(report: ExperimentReport, *, width: float = 720) -> Chart:
         )
         for it in known
     ]
-    return rank_plot(rows, title=f"Ranks in {report.primary}", width=width)
+    return rank_plot(rows, title=f"Ranks in {report.primary}", bare=bare, width=width)
 
 
 def sequence(
-    looks: Sequence[ExperimentReport], *, metric: str = "", relative: bool = True, width: float = 720
+    looks: Sequence[ExperimentReport],
+    *,
+    metric: str = "",
+    relative: bool = True,
+    bare: bool = False,
+    width: float = 720,
 ) -> Chart:
     """Draw the comparisons of one metric (the primary one unless named) look by look."""
     name = metric or looks[-1].primary
@@ -65,6 +80,7 @@ def sequence(
         title=f"{name}, look by look",
         axis="units seen",
         percent=relative,
+        bare=bare,
         width=width,
     )
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from vedette.experiments.metrics import MetricUse
 from vedette.experiments.monitoring import Allocation, AnytimeValid, EvenSplit, Monitoring, TopTwo
-from vedette.kernel.documents import Percent, Seconds
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Percent, Seconds
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
 from vedette.routing.override import Override, Rule

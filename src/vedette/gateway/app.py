@@ -1,26 +1,36 @@
 """What the gateway answers: models, which version a unit sees, and how it is doing."""
 
 import logging
-import os
-import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from time import monotonic
 from urllib.parse import unquote
 
 import msgspec
 
+from vedette.catalog.domain import DomainConfig
+from vedette.catalog.key import AdmittedKey
 from vedette.gateway import metrics as prometheus
 from vedette.gateway import ofrep, wire
 from vedette.gateway.assign import UnitMissingError, assign
+from vedette.gateway.budgets import Ledger, NotedTicket
+from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.exchange import Exchange
+from vedette.gateway.figures import Scrape, Sum
+from vedette.gateway.keys import Admission
+from vedette.gateway.limits import Limiter
 from vedette.gateway.metrics import Metrics
+from vedette.gateway.names import RequestNames
 from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
+from vedette.gateway.patience import ENDLESS, patience
 from vedette.gateway.plans import PlanTable, ServedPlan
 from vedette.gateway.protocol import ClientConnection, Handler, Request
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.shadow import Shadows
+from vedette.gateway.turning import TurnedAway
 from vedette.kernel.errors import InvalidInput
-from vedette.kernel.ids import uuid7
 from vedette.routing.choose import CompiledPlan
 
 _log = logging.getLogger("vedette.gateway")
@@ -28,15 +38,6 @@ _encode = msgspec.json.Encoder().encode
 
 _MODELS = "/v1/models"
 _FLAGS = "/ofrep/v1/evaluate/flags"
-
-
-class _TurnAway(Exception):
-    """The request reaches no version."""
-
-    def __init__(self, status: int, message: str, code: str, param: str | None = None) -> None:
-        super().__init__(message)
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        self.status, self.body = status, error_body(message, kind, code, param)
 
 
 @dataclass(slots=True)
@@ -47,11 +48,27 @@ class GatewayApp:
     table: PlanTable
     metrics: Metrics
     recorder: Recorder
+    admission: Admission
     ready: bool = False  # plans are known, from the feed or from the file
     feed_error: str = ""
     draining: bool = False
+    replaced: bool = False  # draining because another worker takes over: as a whole, the gateway stays ready
+    total: Sum | None = None  # who knows the figures of all workers, where there are several
+    threads: Executor | None = None  # to ask it on
+    names: RequestNames = field(default_factory=RequestNames)
     connections: set[ClientConnection] = field(default_factory=set)
     exchanges: set[Exchange] = field(default_factory=set)
+    deadlines: Deadlines = field(init=False)
+    limiter: Limiter = field(init=False)
+    ledger: Ledger = field(init=False)
+    shadows: Shadows = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Watch over the exchanges."""
+        self.limiter, self.ledger = Limiter(self.metrics), Ledger(self.metrics)
+        self.recorder.book = self.ledger.book
+        self.shadows = Shadows(self.settings, self.metrics, self.recorder)
+        self.deadlines = Deadlines(self.exchanges)
 
     def turned_away(self, status: int) -> None:
         """Count a request that reached no version."""
@@ -63,10 +80,10 @@ class GatewayApp:
             if request.path in PATHS:
                 _allow(request, "POST")
                 return self._ask(client, request)
-            self._look_up(client, request)
-        except _TurnAway as refusal:
+            return self._look_up(client, request)
+        except TurnedAway as refusal:
             self.turned_away(refusal.status)
-            client.respond(refusal.status, b"", wire.JSON, refusal.body)
+            client.respond(refusal.status, refusal.fields, wire.JSON, refusal.body)
         except Exception:  # noqa: BLE001 - one request that breaks us must not take its connection along
             _log.exception("%s %s failed", request.method, request.path)
             self.turned_away(500)
@@ -79,26 +96,48 @@ class GatewayApp:
         try:
             ask = read_ask(request.path, request.body)
         except InvalidInput as error:
-            raise _TurnAway(400, str(error), "invalid_request") from error
+            raise TurnedAway(400, str(error), "invalid_request") from error
         served = self._plan_of(ask.model)
-        request_id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+        config = served.plan.config
+        key = None if config.access == "open" else self.admission.admit(served, request)
+        hurry = patience(served, request) if config.deadline else ENDLESS
+        request_id = self.names.new()
         try:
             choice, exposed = assign(served, request, ask.user, request_id)
         except UnitMissingError as error:
-            raise _TurnAway(400, str(error), "unit_missing") from error
+            raise TurnedAway(400, str(error), "unit_missing") from error
         if not choice.version:
-            raise _TurnAway(503, f"domain {ask.model!r} has no stable version for this unit", "no_version", "model")
-        exchange = Exchange(
-            self,
-            client,
-            ask=ask,
-            headers=request.headers,
-            served=served,
-            choice=choice,
-            exposed=exposed,
-            request_id=request_id,
-        )
-        exchange.start()
+            raise TurnedAway(503, f"domain {ask.model!r} has no stable version for this unit", "no_version", "model")
+        note = self.ledger.enter(served.plan) if config.budgets else ""
+        ticket = None
+        if served.limited or key is not None:
+            ticket = self.limiter.enter(served.plan, key, len(request.body), monotonic())
+        if note:
+            ticket = NotedTicket(ticket, note)
+        tracer, headers = self.recorder.tracer, request.headers
+        if tracer is not None:
+            headers = tracer.begin(request_id, request.path, headers)
+        try:
+            exchange = Exchange(
+                self,
+                client,
+                ask=ask,
+                headers=headers,
+                served=served,
+                choice=choice,
+                exposed=exposed,
+                request_id=request_id,
+                ticket=ticket,
+                patience=hurry,
+                caller=_caller(key, ask.user, request, config),
+            )
+            exchange.start()
+        except Exception:
+            if ticket:
+                ticket.leave(None, monotonic())
+            raise
+        if config.shadow is not None:
+            self.shadows.mirror(served, ask, request.headers)
         return exchange
 
     def _plan_of(self, domain: str) -> ServedPlan:
@@ -106,41 +145,49 @@ class GatewayApp:
         if served is None:
             if refusal := self.table.refused.get(domain):
                 message = f"the plan of domain {domain!r} was refused: {refusal.reason}"
-                raise _TurnAway(503, message, "plan_refused", "model")
+                raise TurnedAway(503, message, "plan_refused", "model")
             message = f"the model {domain!r} does not exist; a model is a domain's id, GET {_MODELS} lists them"
-            raise _TurnAway(404, message, "model_not_found", "model")
+            raise TurnedAway(404, message, "model_not_found", "model")
         if not served.plan.stable and not served.plan.canary:
-            raise _TurnAway(503, f"domain {domain!r} has no version to serve yet", "no_version", "model")
+            raise TurnedAway(503, f"domain {domain!r} has no version to serve yet", "no_version", "model")
         if not served.plan.serving:
-            raise _TurnAway(404, f"domain {domain!r} is archived and serves nothing", "domain_archived", "model")
+            raise TurnedAway(404, f"domain {domain!r} is archived and serves nothing", "domain_archived", "model")
         return served
 
     # Everything that is answered at once.
 
-    def _look_up(self, client: ClientConnection, request: Request) -> None:
+    def _look_up(self, client: ClientConnection, request: Request) -> Handler | None:
         path = request.path.rstrip("/") or "/"
         if answer := _FIXED.get(path):
             _allow(request, "POST" if path == _FLAGS else "GET")
-            answer(self, client, request)
-        elif path.startswith(f"{_MODELS}/"):
+            return answer(self, client, request)
+        if path.startswith(f"{_MODELS}/"):
             _allow(request, "GET")
             served = self._plan_of(unquote(path.removeprefix(f"{_MODELS}/")))
+            if served.plan.config.access != "open":
+                self.admission.admit(served, request)
             client.respond(200, b"", wire.JSON, _encode(model_entry(served.plan.domain)))
         elif path.startswith(f"{_FLAGS}/"):
             _allow(request, "POST")
             self._flag(client, request, unquote(path.removeprefix(f"{_FLAGS}/")))
         else:
-            raise _TurnAway(404, f"there is nothing at {request.path}", "not_found")
+            raise TurnedAway(404, f"there is nothing at {request.path}", "not_found")
+        return None
 
-    def _models(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
-        body = model_list(sorted(name for name, served in self.table.serving.items() if served.plan.serving))
-        client.respond(200, b"", wire.JSON, body)
+    def _models(self, client: ClientConnection, request: Request) -> None:
+        shown = [name for name, served in self._shown(request) if served.plan.serving]
+        client.respond(200, b"", wire.JSON, model_list(shown))
+
+    def _shown(self, request: Request) -> list[tuple[str, ServedPlan]]:
+        """Give the domains that the caller may know of, by name."""
+        admits = self.admission.admits
+        return [each for each in sorted(self.table.serving.items()) if admits(each[1], request)]
 
     def _live(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
         client.respond(200, b"", wire.JSON, b'{"status":"live"}')
 
     def _readiness(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
-        status = "draining" if self.draining else "ready" if self.ready else "no plans yet"
+        status = "draining" if self.draining and not self.replaced else "ready" if self.ready else "no plans yet"
         body = {
             "status": status,
             "plans": {name: served.plan.revision for name, served in sorted(self.table.serving.items())},
@@ -153,18 +200,28 @@ class GatewayApp:
         }
         client.respond(200 if status == "ready" else 503, b"", wire.JSON, _encode(body))
 
-    def _figures(self, client: ClientConnection, request: Request) -> None:  # noqa: ARG002 - one shape for all
+    def _figures(self, client: ClientConnection, request: Request) -> Handler | None:  # noqa: ARG002 - one shape for all
         self.metrics.in_flight = len(self.exchanges)
         plans = [served.plan for served in self.table.serving.values()]
-        client.respond(200, b"", prometheus.CONTENT_TYPE, self.metrics.text(plans, sorted(self.table.refused)))
 
-    def _compiled(self) -> dict[str, CompiledPlan]:
-        return {name: served.compiled for name, served in sorted(self.table.serving.items())}
+        def tell(figures: Metrics) -> None:
+            text = figures.text(plans, sorted(self.table.refused), self.ledger.used(plans))
+            client.respond(200, b"", prometheus.CONTENT_TYPE, text)
+
+        if self.total is None:
+            tell(self.metrics)
+            return None
+        return Scrape(self.total, self.threads, self.metrics, tell)
+
+    def _compiled(self, request: Request) -> dict[str, CompiledPlan]:
+        return {name: served.compiled for name, served in self._shown(request)}
 
     def _flag(self, client: ClientConnection, request: Request, key: str) -> None:
         unit = ofrep.read_unit(request.body)
         served = self.table.serving.get(key)
-        plan = served.compiled if served else ofrep.plan_of_experiment(self._compiled(), key)
+        if served and served.plan.config.access != "open":
+            self.admission.admit(served, request)
+        plan = served.compiled if served else ofrep.plan_of_experiment(self._compiled(request), key)
         if plan is None:
             unit = ofrep.Unit(error="FLAG_NOT_FOUND", details=f"there is no domain and no experiment {key!r}")
         if plan is None or unit.error:
@@ -177,7 +234,7 @@ class GatewayApp:
         if unit.error:
             client.respond(400, b"", wire.JSON, ofrep.failure(unit))
             return
-        body, tag = ofrep.bulk(self._compiled(), unit)
+        body, tag = ofrep.bulk(self._compiled(request), unit)
         known = {each.strip().removeprefix(b"W/") for each in (request.header(b"if-none-match") or b"").split(b",")}
         if tag in known or b"*" in known:
             client.respond(304, b"etag: %b\r\n" % tag, b"", b"")
@@ -185,7 +242,7 @@ class GatewayApp:
             client.respond(200, b"etag: %b\r\n" % tag, wire.JSON, body)
 
 
-_FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], None]] = {
+_FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], Handler | None]] = {
     _MODELS: GatewayApp._models,  # noqa: SLF001 - the table of this class's own answers
     _FLAGS: GatewayApp._flags,  # noqa: SLF001 - the class's own table of routes
     "/livez": GatewayApp._live,  # noqa: SLF001 - the class's own table of routes
@@ -196,4 +253,12 @@ _FIXED: dict[str, Callable[[GatewayApp, ClientConnection, Request], None]] = {
 
 def _allow(request: Request, method: str) -> None:
     if request.method != method and not (method == "GET" and request.method == "HEAD"):
-        raise _TurnAway(405, f"{request.path} takes {method}, not {request.method}", "method_not_allowed")
+        raise TurnedAway(405, f"{request.path} takes {method}, not {request.method}", "method_not_allowed")
+
+
+def _caller(key: AdmittedKey | None, user: str, request: Request, config: DomainConfig) -> str:
+    """Tell callers apart whose answers are not to be shared; all the same where they are."""
+    if config.cache is None or config.cache.scope == "domain":
+        return ""
+    unit = request.header(config.assignment.header.lower().encode()) or b""
+    return repr((key.id if key else "", user, unit))

@@ -1,18 +1,23 @@
 """The two things a gateway does beside answering: it follows the plan feed, and it ships outcomes."""
 
 import asyncio
+import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from time import monotonic
 from typing import Protocol
 
 from vedette.gateway.app import GatewayApp
-from vedette.gateway.feed import OutcomeSink, PlanFeed, PlanFile
-from vedette.kernel.errors import Corrupt
+from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
+from vedette.gateway.figures import Sum
+from vedette.gateway.recorder import OutcomeJournal, Recorder
+from vedette.kernel.errors import Corrupt, VedetteError
 from vedette.lake.journal import Batch
 
 _log = logging.getLogger("vedette.gateway")
 _LONGEST_PAUSE = 30.0
+_TELL = 1.0  # seconds between two tellings of a worker's figures
 
 
 class Shippable(Protocol):
@@ -30,15 +35,31 @@ class Shippable(Protocol):
 class PlanFollower:
     """Polls the feed, puts plans into force, keeps them on disk, and confirms them."""
 
-    def __init__(self, app: GatewayApp, feed: PlanFeed, file: PlanFile, router: str, threads: Executor) -> None:
-        self._app, self._feed, self._file, self._router, self._threads = app, feed, file, router, threads
+    def __init__(
+        self,
+        app: GatewayApp,
+        feed: PlanFeed,
+        files: tuple[PlanFile, KeyFile] | None,
+        router: str,
+        threads: Executor,
+    ) -> None:
+        self._app, self._feed, self._router, self._threads = app, feed, router, threads
+        self._file = files[0] if files else None
+        self._key_file = files[1] if files else None
         self._position = 0
         self._told: set[str] = set()  # domains the feed has spoken of since we began
-        self._confirmed = 0.0
+        self._confirmed = self._summed = 0.0
 
     async def begin(self) -> None:
         """Serve the plans of last time until the feed answers."""
+        if self._file is None or self._key_file is None:
+            return
         loop = asyncio.get_running_loop()
+        try:
+            if ring := await loop.run_in_executor(self._threads, self._key_file.load):
+                await loop.run_in_executor(self._threads, self._app.admission.adopt, ring)
+        except Corrupt as error:
+            _log.error("%s", error)
         try:
             plans = await loop.run_in_executor(self._threads, self._file.load)
         except Corrupt as error:
@@ -63,6 +84,7 @@ class PlanFollower:
 
     async def _look(self) -> None:
         loop, table = asyncio.get_running_loop(), self._app.table
+        await loop.run_in_executor(self._threads, self._follow_keys)  # first: a plan that wants keys finds them
         position, plans = await loop.run_in_executor(self._threads, self._feed.poll, self._position)
         if position < self._position:
             _log.warning("the plan feed began anew; taking all its plans")
@@ -80,13 +102,74 @@ class PlanFollower:
         due = loop.time() - self._confirmed >= self._app.settings.heartbeat
         if due:
             taken += await table.try_refused_again()
-        if taken:
+        if taken and self._file is not None:
             in_force = [served.plan for served in table.serving.values()]
             await loop.run_in_executor(self._threads, self._file.save, in_force)
         if taken or due:
             revisions = {name: s.plan.revision for name, s in table.serving.items() if name in self._told}
             await loop.run_in_executor(self._threads, self._feed.confirm, self._router, revisions)
             self._confirmed = loop.time()
+        await self._follow_spending()  # last: a lake that is away keeps no plan from being confirmed
+
+    async def _follow_spending(self) -> None:
+        """Ask what was used, for domains with budgets, where any changed or some time has passed."""
+        app, loop = self._app, asyncio.get_running_loop()
+        if loop.time() - self._summed < app.settings.budget_interval:
+            return
+        budgets = [(name, each) for name, served in app.table.serving.items() for each in served.plan.config.budgets]
+        if asked := sorted({(name, budget.per) for name, budget in budgets}):
+            app.ledger.take(await loop.run_in_executor(self._threads, self._feed.spending, asked))
+            self._summed = loop.time()
+
+    def _follow_keys(self) -> None:
+        admission = self._app.admission
+        ring = self._feed.keys(-1 if self._position == 0 else admission.ring.revision)
+        if ring is not None and ring != admission.ring:
+            admission.adopt(ring)
+            if self._key_file is not None:
+                self._key_file.save(ring)
+
+
+class HandOver:
+    """Lets go of what was kept, so that the supervisor of this worker can ship it; the worker pays for none of that."""
+
+    def __init__(self, recorder: Recorder, begin: Callable[[], OutcomeJournal], threads: Executor) -> None:
+        self._recorder, self._begin, self._threads = recorder, begin, threads
+
+    async def run(self, stop: asyncio.Event, interval: float) -> None:
+        """Hand over until ``stop``, a batch every so many seconds."""
+        while not stop.is_set():
+            await _pause(stop, interval)
+            await self.ship()
+
+    async def ship(self) -> bool:
+        """Hand over what there is now; False when there can be no new journal, and the old one goes on."""
+        if not self._recorder.fresh:
+            return True
+        loop = asyncio.get_running_loop()
+        try:
+            journal = await loop.run_in_executor(self._threads, self._begin)
+            await loop.run_in_executor(self._threads, self._recorder.replace(journal).close)
+        except (VedetteError, OSError) as error:
+            _log.error("outcomes wait in this worker: %s", error)
+            return False
+        return True
+
+
+async def tell_figures(app: GatewayApp, total: Sum, threads: Executor, stop: asyncio.Event) -> None:
+    """Let the supervisor know this worker's figures, every second, so that any worker can be asked for the sum."""
+    while True:  # at once, to know what is spent before anybody asks, and once more at the end
+        app.metrics.in_flight = len(app.exchanges)
+        own = copy.deepcopy(app.metrics)
+        try:
+            everybody = await asyncio.get_running_loop().run_in_executor(threads, total.exchange, own)
+            app.limiter.hear(everybody, own, monotonic())
+            app.ledger.hear(everybody, own)
+        except VedetteError as error:
+            _log.debug("figures wait: %s", error)
+        if stop.is_set():
+            return
+        await _pause(stop, _TELL)
 
 
 class Shipper:
@@ -95,9 +178,9 @@ class Shipper:
     def __init__(self, app: GatewayApp, journal: Shippable, sink: OutcomeSink, threads: Executor) -> None:
         self._app, self._journal, self._sink, self._threads = app, journal, sink, threads
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, interval: float) -> None:
         """Ship until ``stop``; a sink that fails is left alone for longer and longer, and loses nothing."""
-        wait = interval = self._app.settings.ship_interval
+        wait = interval
         while not stop.is_set():
             await _pause(stop, wait)
             wait = interval if await self.ship() else min(2 * wait, _LONGEST_PAUSE)

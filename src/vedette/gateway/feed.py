@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from vedette.catalog.budget import Period, Spent
+from vedette.catalog.key import KeyRing
 from vedette.evidence.outcome import Outcome
-from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Corrupt, InvalidInput
 from vedette.routing.plan import TrafficPlan
 
@@ -20,6 +21,14 @@ class PlanFeed(Protocol):
 
         ``since`` 0 asks for all. A position below ``since`` tells that the feed began anew; all is then asked for.
         """
+        ...
+
+    def keys(self, known: int) -> KeyRing | None:
+        """Give the keys that are good; None when they are those of revision ``known``."""
+        ...
+
+    def spending(self, asked: Sequence[tuple[str, Period]]) -> Sequence[Spent]:
+        """Give what domains have used in the day or the month that is now."""
         ...
 
     def confirm(self, router: str, revisions: Mapping[str, int]) -> None:
@@ -47,6 +56,8 @@ class PlanFile:
         Raises:
             Corrupt: the file is there but holds no plans.
         """
+        from vedette.kernel.documents import load  # pydantic only where plans are read from files
+
         try:
             entries = json.loads(self.path.read_bytes())
             return tuple(load(TrafficPlan, entry) for entry in entries)
@@ -57,10 +68,44 @@ class PlanFile:
 
     def save(self, plans: Iterable[TrafficPlan]) -> None:
         """Replace the file by ``plans``, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".tmp")
-        with draft.open("w") as file:
-            json.dump([dump(plan) for plan in plans], file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
+        from vedette.kernel.documents import dump  # the same
+
+        _replace(self.path, [dump(plan) for plan in plans])
+
+
+class KeyFile:
+    """The last keys on disk, for the same reason: digests, and no pepper to try guesses with."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> KeyRing | None:
+        """Read the keys; None when there is no file yet.
+
+        Raises:
+            Corrupt: the file is there but holds no keys.
+        """
+        from vedette.kernel.documents import load  # the same
+
+        try:
+            return load(KeyRing, json.loads(self.path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, InvalidInput) as error:
+            raise Corrupt(f"{self.path} holds no keys: {error}", hint="remove it; keys come from the feed") from error
+
+    def save(self, ring: KeyRing) -> None:
+        """Replace the file by ``ring``, whole or not at all."""
+        from vedette.kernel.documents import dump  # the same
+
+        _replace(self.path, dump(ring))
+
+
+def _replace(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".tmp")
+    with draft.open("w") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

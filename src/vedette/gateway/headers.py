@@ -1,5 +1,7 @@
 """Which header fields pass through the gateway, in either direction."""
 
+from collections.abc import Iterable
+
 from vedette.gateway.upstream import Headers
 
 _HOP_BY_HOP = frozenset(  # RFC 9110 §7.6.1, and the one browsers invented
@@ -19,12 +21,20 @@ _OURS = b"x-vedette-"
 
 def value_of(headers: Headers, name: bytes) -> bytes | None:
     """Give the first value of a field, or None."""
-    return next((value for key, value in headers if key == name), None)
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
 
 
-def forwarded(headers: Headers, own: frozenset[bytes]) -> bytes:
-    """Write the client's fields a backend may see, without those named in ``own``, which the gateway sets itself."""
-    return _pass(headers, _NOT_FORWARDED | own)
+def held_back(own: Iterable[bytes]) -> frozenset[bytes]:
+    """Name the client's fields no backend may see, with those in ``own``, which the gateway sets itself."""
+    return _NOT_FORWARDED.union(own)
+
+
+def forwarded(headers: Headers, dropped: frozenset[bytes]) -> bytes:
+    """Write the client's fields a backend may see: all but those that are `held_back`."""
+    return _pass(headers, dropped)
 
 
 def returned(headers: Headers) -> bytes:

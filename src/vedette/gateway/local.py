@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
 from vedette.catalog.backend import LocalBackend
+from vedette.gateway.batching import Line, Question, Said
+from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import Ask, answer_body, answer_events, error_body
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.upstream import Failure, Headers, Receiver
@@ -16,32 +17,22 @@ _JSON: Headers = [(b"content-type", b"application/json")]
 _EVENTS: Headers = [(b"content-type", b"text/event-stream")]
 
 
-class Model(Protocol):
-    """What answers texts with texts."""
-
-    def predict(self, queries: list[str]) -> list[str]:
-        """Answer each query."""
-        ...
-
-
 class LocalCall:
     """One question to a model in this process."""
 
-    __slots__ = ("_future", "_receiver")
+    __slots__ = ("_receiver",)
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver: Receiver | None = receiver
-        self._future: Future[list[str]] | None = None
 
-    def watch(self, future: "Future[list[str]]") -> None:
-        """Keep the future, to give it up when the client does."""
-        self._future = future
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for the answer."""
+        return self._receiver is not None
 
     def abort(self) -> None:
         """Forget it; a prediction that has begun runs to its end, unheard."""
         self._receiver = None
-        if self._future:
-            self._future.cancel()
 
     def let_go(self) -> None:
         """Forget it: the answer is already whole."""
@@ -71,30 +62,36 @@ class LocalCall:
 class LocalPool:
     """The threads that ask models in this process, and the models by artefact."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
-        self._limit = settings.local_queue
+    def __init__(self, settings: GatewaySettings, metrics: Metrics) -> None:
+        self._limit, self._metrics = settings.local_queue, metrics
         self._waiting = 0
         self._threads = ThreadPoolExecutor(settings.local_threads, thread_name_prefix="vedette-local")
-        self._models: dict[LocalBackend, Model] = {}
+        self._lines: dict[LocalBackend, Line] = {}
 
-    def load(self, backend: LocalBackend) -> Model:
+    def load(self, backend: LocalBackend) -> Line:
         """Load a model, or give the one loaded before; blocks, so call it from a thread.
 
         Raises:
             VedetteError: the artefact is missing, corrupt, refused or cannot be read here.
         """
-        if backend not in self._models:
+        if backend not in self._lines:
             from vedette.connectors.local import LocalModel  # numpy only where models are
 
-            self._models[backend] = LocalModel.load(Path(backend.artefact), backend.digest, backend.format)
-        return self._models[backend]
+            model = LocalModel.load(Path(backend.artefact), backend.digest, backend.format)
+            self._lines[backend] = Line(model, backend.batch)
+        return self._lines[backend]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is being answered."""
+        return self._waiting == 0
 
     def keep_only(self, backends: set[LocalBackend]) -> None:
         """Forget the models no plan names any more."""
-        for backend in self._models.keys() - backends:
-            del self._models[backend]
+        for backend in self._lines.keys() - backends:
+            del self._lines[backend]
 
-    def call(self, receiver: Receiver, model: Model, ask: Ask, request_id: str) -> LocalCall:
+    def call(self, receiver: Receiver, line: Line, ask: Ask, request_id: str) -> LocalCall:
         """Ask a model; the answer comes later, on the event loop."""
         call = LocalCall(receiver)
         loop = asyncio.get_running_loop()
@@ -107,25 +104,38 @@ class LocalPool:
             loop.call_soon(call.fail, f"{self._limit} requests wait for models in this process already")
             return call
 
-        def deliver(future: "Future[list[str]]") -> None:
-            self._waiting -= 1
-            if future.cancelled():
-                return
-            error = future.exception()
-            if isinstance(error, InvalidInput):
-                call.answer(400, _JSON, _bad_request(error))
-            elif error:
-                call.fail(str(error) or type(error).__name__)
-            elif ask.stream:
-                call.answer(200, _EVENTS, answer_events(ask, request_id, int(time.time()), future.result()))
-            else:
-                call.answer(200, _JSON, answer_body(ask, request_id, int(time.time()), future.result()))
-
         self._waiting += 1
-        future = self._threads.submit(model.predict, queries)
-        call.watch(future)
-        future.add_done_callback(lambda done: None if loop.is_closed() else loop.call_soon_threadsafe(deliver, done))
+        line.join(Question(call, ask, request_id, queries))
+        self._threads.submit(self._serve, line, loop)
         return call
+
+    def _serve(self, line: Line, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what waits in a line; on a thread."""
+        size = 0
+        for question, said in line.serve():
+            size += len(question.queries) if said is not None else 0
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._deliver, question, said)
+        if size and not loop.is_closed():
+            loop.call_soon_threadsafe(self._count, size)
+
+    def _count(self, size: int) -> None:
+        self._metrics.local_batches += 1
+        self._metrics.local_queries += size
+
+    def _deliver(self, question: Question, said: Said) -> None:
+        self._waiting -= 1
+        call, ask = question.call, question.ask
+        if not isinstance(call, LocalCall) or said is None:
+            return
+        if isinstance(said, InvalidInput):
+            call.answer(400, _JSON, _bad_request(said))
+        elif isinstance(said, Exception):
+            call.fail(str(said) or type(said).__name__)
+        elif ask.stream:
+            call.answer(200, _EVENTS, answer_events(ask, question.request_id, int(time.time()), said))
+        else:
+            call.answer(200, _JSON, answer_body(ask, question.request_id, int(time.time()), said))
 
     def close(self) -> None:
         """Let the threads end."""

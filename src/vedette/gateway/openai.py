@@ -10,7 +10,9 @@ from vedette.kernel.errors import InvalidInput
 CHAT: Final = "/v1/chat/completions"
 COMPLETIONS: Final = "/v1/completions"
 EMBEDDINGS: Final = "/v1/embeddings"
-PATHS: Final = (CHAT, COMPLETIONS, EMBEDDINGS)
+RESPONSES: Final = "/v1/responses"
+PATHS: Final = (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES)
+_WITH_USAGE: Final = frozenset({CHAT, COMPLETIONS})  # whose streams tell usage only when asked
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str | None)
@@ -48,7 +50,7 @@ class Ask(msgspec.Struct):
     def rewritten(self, model: msgspec.Raw) -> bytes:
         """Write the body for a backend: its own model name, usage asked for, all else as it came."""
         fields = {**self.fields, "model": model}
-        if self.stream and not self.wants_usage and self.path != EMBEDDINGS:
+        if self.stream and not self.wants_usage and self.path in _WITH_USAGE:
             options = _read(_OPTIONS, fields, "stream_options") or {}
             fields["stream_options"] = msgspec.Raw(_encode({**options, "include_usage": _USAGE_WANTED}))
         return _encode(fields)
@@ -69,7 +71,7 @@ class Ask(msgspec.Struct):
             if prompt:
                 return (prompt,) if isinstance(prompt, str) else tuple(prompt)
             raise InvalidInput("prompt is empty")
-        raise InvalidInput("this version answers with text, it has no embeddings")
+        raise InvalidInput("this version answers chat and completions, it has neither embeddings nor responses")
 
 
 def read_ask(path: str, body: bytes) -> Ask:
@@ -80,20 +82,20 @@ def read_ask(path: str, body: bytes) -> Ask:
     """
     try:
         fields = _FIELDS.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the request body is no JSON object: {error}") from error
     model = _read(_TEXT, fields, "model")
     if not model:
         raise InvalidInput("model is missing: name a domain")
-    stream = bool(_read(_FLAG, fields, "stream"))
+    stream = "stream" in fields and bool(_read(_FLAG, fields, "stream"))
     options = _read(_OPTIONS, fields, "stream_options") or {} if stream else {}
     return Ask(
         path=path,
         fields=fields,
         model=model,
-        user=_read(_TEXT, fields, "user") or "",
+        user=(_read(_TEXT, fields, "user") or "") if "user" in fields else "",
         stream=stream,
-        wants_usage=bool(_read(_FLAG, options, "include_usage")),
+        wants_usage=stream and bool(_read(_FLAG, options, "include_usage")),
     )
 
 

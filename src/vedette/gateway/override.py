@@ -1,8 +1,8 @@
 """What an experiment's arm changes, made on a request: words around the prompt, parameters of the body, routing.
 
 Everything that is not changed reaches the backend as the client wrote it. A change that cannot be made (a template
-where no user speaks, a system message for a bare completion, decoding parameters for embeddings) leaves the whole body
-as it came: a request is never served half-changed.
+where no user speaks, a system message for a bare completion, decoding parameters for embeddings, words around the input
+of a response) leaves the whole body as it came: a request is never served half-changed.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from vedette.catalog.domain import DomainConfig
-from vedette.gateway.openai import CHAT, EMBEDDINGS, Ask
+from vedette.gateway.openai import CHAT, EMBEDDINGS, RESPONSES, Ask
 from vedette.kernel.records import evolve
 from vedette.routing.override import Override, Prompt
 
@@ -48,6 +48,8 @@ def applied(ask: Ask, override: Override) -> Ask | None:
     fields = dict(ask.fields)
     try:
         if override.prompt is not None:
+            if ask.path == RESPONSES:
+                return None
             name, change = ("messages", _messages) if ask.path == CHAT else ("prompt", _prompt)
             fields[name] = _raw(change(fields.get(name, _NULL), override.prompt))
     except (_NoPlaceError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

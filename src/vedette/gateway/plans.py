@@ -6,15 +6,20 @@ import math
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
-from vedette.gateway.headers import forwarded
-from vedette.gateway.local import LocalPool, Model
+from vedette.catalog.hedge import Hedge
+from vedette.gateway.batching import Line
+from vedette.gateway.breaker import Circuit
+from vedette.gateway.cache import ResponseCache
+from vedette.gateway.headers import forwarded, held_back
+from vedette.gateway.hedge import HedgedTarget
+from vedette.gateway.local import LocalPool
 from vedette.gateway.openai import PATHS, Ask
 from vedette.gateway.retry import RetryBudget
 from vedette.gateway.upstream import Call, Headers, Origin, Pool, Receiver
@@ -30,6 +35,11 @@ class Target(Protocol):
 
     timeout: float
 
+    @property
+    def idle(self) -> bool:
+        """Whether one more request makes nobody wait."""
+        ...
+
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
         """Ask it."""
         ...
@@ -38,7 +48,7 @@ class Target(Protocol):
 class RemoteTarget:
     """A version behind an OpenAI-compatible endpoint."""
 
-    __slots__ = ("_heads", "_model", "_origin", "_own", "timeout")
+    __slots__ = ("_dropped", "_heads", "_model", "_origin", "timeout")
 
     def __init__(self, backend: OpenAIBackend, pool: Pool, environment: Mapping[str, str]) -> None:
         """Prepare the head of each kind of request.
@@ -58,7 +68,7 @@ class RemoteTarget:
             own["authorization"] = f"Bearer {key}"
         own |= {"host": parts.netloc.rpartition("@")[2], "accept-encoding": "identity"}
         own |= {"content-type": "application/json"}
-        self._own = frozenset(name.encode() for name in own)
+        self._dropped = held_back(name.encode() for name in own)
         fields = "".join(f"{name}: {_clean(name, value)}\r\n" for name, value in own.items())
         base = parts.path.rstrip("/")
         self._heads = {
@@ -66,12 +76,17 @@ class RemoteTarget:
         }
         self.timeout = backend.timeout
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is a connection for one more."""
+        return self._origin.roomy
+
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:
         """Send the request with this version's model name and key, and the client's harmless headers."""
         body = ask.rewritten(self._model)
         head = b"%b%bx-vedette-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
             self._heads[ask.path],
-            forwarded(headers, self._own),
+            forwarded(headers, self._dropped),
             request_id.encode(),
             len(body),
         )
@@ -87,15 +102,20 @@ def _clean(name: str, value: str) -> str:
 class LocalTarget:
     """A version in this process."""
 
-    __slots__ = ("_model", "_pool", "timeout")
+    __slots__ = ("_line", "_pool", "timeout")
 
-    def __init__(self, model: Model, pool: LocalPool) -> None:
-        self._model, self._pool = model, pool
+    def __init__(self, line: Line, pool: LocalPool) -> None:
+        self._line, self._pool = line, pool
         self.timeout = math.inf  # it has as long as the request
+
+    @property
+    def idle(self) -> bool:
+        """Whether a thread is free."""
+        return self._pool.idle
 
     def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call:  # noqa: ARG002 - the protocol's
         """Ask the model on a thread."""
-        return self._pool.call(receiver, self._model, ask, request_id)
+        return self._pool.call(receiver, self._line, ask, request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +126,21 @@ class ServedPlan:
     compiled: CompiledPlan
     targets: Mapping[str, Target]
     budget: RetryBudget
+    limited: bool  # whether its requests are counted
+    hedged: Mapping[str, HedgedTarget | Target] | None  # by version, where there is a hedge
+    circuits: Mapping[str, Circuit] | None  # by version, where there is a breaker
+    cache: ResponseCache | None
+    _told: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def told(self, version: str, assigned: str) -> str:
+        """Write what every answer tells: the domain, who serves, who was assigned, under which plan."""
+        lines = self._told.get((version, assigned))
+        if lines is None:
+            lines = self._told[version, assigned] = (
+                f"x-vedette-domain: {self.plan.domain}\r\nx-vedette-version: {version}\r\n"
+                f"x-vedette-assigned: {assigned}\r\nx-vedette-plan-revision: {self.plan.revision}\r\n"
+            )
+        return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +210,17 @@ class PlanTable:
         self.refused = {**self.refused, plan.domain: Refusal(plan, reason)}
 
     def _build(self, plan: TrafficPlan, current: ServedPlan | None) -> ServedPlan:
+        targets = {version: self._target(plan, version) for version in plan.backends}
+        hedge = plan.config.hedge
         return ServedPlan(
             plan=plan,
             compiled=CompiledPlan(plan),
-            targets={version: self._target(plan, version) for version in plan.backends},
+            targets=targets,
+            hedged=_hedged(targets, hedge) if hedge else None,
             budget=current.budget if current else RetryBudget(),
+            limited=plan.config.limits.any,
+            circuits=_circuits(plan, current),
+            cache=_cache(plan, current),
         )
 
     def _target(self, plan: TrafficPlan, version: str) -> Target:
@@ -187,3 +228,28 @@ class PlanTable:
         if isinstance(backend, LocalBackend):
             return LocalTarget(self._local.load(backend), self._local)
         return RemoteTarget(backend, self._pool, self._environment)
+
+
+def _hedged(targets: Mapping[str, Target], hedge: Hedge) -> Mapping[str, HedgedTarget | Target]:
+    """Ask backends twice that are late; a model in this process would only keep itself from the first question."""
+    return {
+        version: target if isinstance(target, LocalTarget) else HedgedTarget(target, hedge)
+        for version, target in targets.items()
+    }
+
+
+def _circuits(plan: TrafficPlan, current: ServedPlan | None) -> Mapping[str, Circuit] | None:
+    """Give each version its circuit, and keep the one it has: a new plan mends no backend."""
+    policy = plan.config.breaker
+    if policy is None:
+        return None
+    known = current.circuits or {} if current and current.plan.config.breaker == policy else {}
+    return {version: known.get(version) or Circuit(policy) for version in plan.backends}
+
+
+def _cache(plan: TrafficPlan, current: ServedPlan | None) -> ResponseCache | None:
+    """Give the cache, and keep the one there is while its policy stays."""
+    policy = plan.config.cache
+    if policy is None:
+        return None
+    return current.cache if current and current.cache and current.cache.policy == policy else ResponseCache(policy)

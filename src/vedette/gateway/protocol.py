@@ -11,7 +11,7 @@ import struct
 import termios
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
+from functools import lru_cache
 from typing import Protocol, cast
 
 import httptools
@@ -21,6 +21,10 @@ from vedette.gateway.openai import error_body
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.upstream import Headers
 
+_TELLING = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+_BODIES = frozenset({b"content-length", b"transfer-encoding"})
+_VERSIONS = frozenset({"1.1", "1.0"})
+_IDLE, _HEAD, _BODY = range(3)  # of a request, as far as it has arrived
 _LINGER = 1.0  # seconds in which a client that is turned away can still read why
 
 
@@ -64,12 +68,6 @@ class App(Protocol):
         ...
 
 
-class _Stage(Enum):
-    IDLE = 0
-    HEAD = 1
-    BODY = 2
-
-
 class _Malformed(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -82,11 +80,13 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, app: App) -> None:
         self._app = app
         self._settings = app.settings
+        self._header_limit = app.settings.header_limit
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Request | _Malformed] = deque()
         self._handler: Handler | None = None
         self._answering: Request | None = None
-        self._advancing = self._closing = self._chunked = False
+        self._advancing = self._closing = self._chunked = self._parting = False
+        self._begun = b""  # the head of a stream, until its first piece goes out with it
         self._reading = True
         self._stalled_since: float | None = None  # while the client reads too slowly, of its last progress
         self._unsent = 0  # bytes it had not taken then
@@ -99,7 +99,8 @@ class ClientConnection(asyncio.Protocol):
         self._headers: Headers = []
         self._body: list[bytes] = []
         self._size = 0  # of the head, then of the body
-        self._stage = _Stage.IDLE
+        self._stage = _IDLE
+        self._offered = False  # to speak something else, with a body behind
 
     # What the transport calls.
 
@@ -132,19 +133,30 @@ class ClientConnection(asyncio.Protocol):
             headers, stage = self._headers, self._stage
             try:
                 self._parser.feed_data(data)
-                if stage is _Stage.HEAD and self._stage is stage and self._headers is headers:
+                if stage == _HEAD == self._stage and self._headers is headers:
                     self._count_head(len(data))  # one header without end, which the parser keeps to itself
                 data = b""
             except _Malformed as malformed:
                 self._reject(malformed)
             except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]  # an offer to speak something else, which HTTP allows to pass over
+                # An offer to speak something else, which HTTP allows to pass over.
+                data = self._without_offer() + data[upgrade.args[0] :]
             except httptools.HttpParserCallbackError as error:
                 cause = error.__context__
                 self._reject(cause if isinstance(cause, _Malformed) else _Malformed(400, "malformed request"))
             except httptools.HttpParserError as error:
                 self._reject(_Malformed(400, f"malformed request: {error}"))
         self._advance()
+
+    def _without_offer(self) -> bytes:
+        """Give the head again, without the offer, where a body follows: the parser would take that for requests."""
+        if not self._offered:
+            return b""
+        method, url, version, headers = self._parser.get_method(), self._url, self._version, self._headers
+        self._parser = httptools.HttpRequestParser(self)
+        self._begin()
+        fields = [b"%b: %b\r\n" % field for field in headers if field[0] != b"upgrade"]
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), b"".join(fields))
 
     def _reject(self, malformed: _Malformed) -> None:
         """Answer no more than this and what came before it."""
@@ -154,39 +166,56 @@ class ClientConnection(asyncio.Protocol):
     # What the parser calls.
 
     def on_message_begin(self) -> None:  # noqa: D102 - httptools'
-        self._begin()
-        self._stage = _Stage.HEAD
+        self._stage = _HEAD
         self._since = self._loop.time()
 
     def on_url(self, url: bytes) -> None:  # noqa: D102 - httptools'
-        self._url += url
-        self._count_head(len(url))
+        self._url = self._url + url if self._url else url
+        self._size += len(url)
+        if self._size > self._header_limit:
+            raise _head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102 - httptools'
-        self._count_head(len(name) + len(value) + 4)
-        if self._stage is _Stage.HEAD:  # trailers are dropped
+        self._size += len(name) + len(value) + 4
+        if self._stage == _HEAD:  # trailers are dropped
+            if self._size > self._header_limit:
+                raise _head_too_large()
             self._headers.append((name.lower(), value))
 
     def _count_head(self, size: int) -> None:
         self._size += size
-        if self._stage is _Stage.HEAD and self._size > self._settings.header_limit:
-            raise _Malformed(431, "the headers are too large")
+        if self._stage == _HEAD and self._size > self._header_limit:
+            raise _head_too_large()
 
     def on_headers_complete(self) -> None:  # noqa: D102 - httptools'
-        self._stage, self._size = _Stage.BODY, 0
-        version = self._parser.get_http_version()
-        if version not in {"1.1", "1.0"}:
+        self._stage, self._size = _BODY, 0
+        self._version = version = self._parser.get_http_version()
+        if version not in _VERSIONS:
             raise _Malformed(505, "this server speaks HTTP/1.1")
-        names = [name for name, _ in self._headers]
-        if names.count(b"host") != 1 and (version == "1.1" or names.count(b"host") > 1):
-            raise _Malformed(400, "a request has one Host header")
-        if version == "1.0" and b"transfer-encoding" in names:
-            raise _Malformed(400, "HTTP/1.0 knows no chunks")
+        hosts = 0
         for name, value in self._headers:
-            if name == b"content-length" and int(value) > self._settings.request_limit:
+            if name == b"host":
+                hosts += 1
+            elif name in _TELLING:
+                self._take_in(name, value)
+        if hosts != 1 and (version == "1.1" or hosts > 1):
+            raise _Malformed(400, "a request has one Host header")
+        if self._parser.should_upgrade():
+            if self._parser.get_method() == b"CONNECT":
+                raise _Malformed(400, "this is no proxy")
+            self._offered = any(name in _BODIES for name, _ in self._headers)
+
+    def _take_in(self, name: bytes, value: bytes) -> None:
+        if name == b"content-length":
+            if int(value) > self._settings.request_limit:
                 raise self._too_large()
-            if name == b"expect" and value.lower() == b"100-continue" and not self._queue and not self._answering:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif name == b"transfer-encoding":
+            if self._version == "1.0":
+                raise _Malformed(400, "HTTP/1.0 knows no chunks")
+            if value.lower() != b"chunked" or sum(each == name for each, _ in self._headers) > 1:
+                raise _Malformed(400, "the only transfer coding is chunked, said once")
+        elif value.lower() == b"100-continue" and not self._queue and not self._answering:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:  # noqa: D102 - httptools'
         self._size += len(body)
@@ -198,16 +227,12 @@ class ClientConnection(asyncio.Protocol):
         return _Malformed(413, f"the request body is larger than {self._settings.request_limit} bytes")
 
     def on_message_complete(self) -> None:  # noqa: D102 - httptools'
-        self._queue.append(
-            Request(
-                method=self._parser.get_method().decode(),
-                path=self._url.partition(b"?")[0].decode("latin-1"),
-                headers=self._headers,
-                body=b"".join(self._body),
-                keep_alive=self._parser.should_keep_alive(),
-                version=self._parser.get_http_version(),
-            )
-        )
+        if self._offered:
+            return  # its body has not been read
+        parser, body = self._parser, self._body
+        whole = body[0] if len(body) == 1 else b"".join(body)
+        method, path = parser.get_method().decode(), _path_of(self._url)
+        self._queue.append(Request(method, path, self._headers, whole, parser.should_keep_alive(), self._version))
         self._begin()
 
     # One request after the other.
@@ -217,18 +242,21 @@ class ClientConnection(asyncio.Protocol):
         if self._advancing:
             return
         self._advancing = True
-        while self._queue and not self._answering:
+        while self._queue and self._answering is None:
             head = self._queue.popleft()
             if isinstance(head, _Malformed):
                 self._turn_away(head)
                 break
             self._answering = head
             handler = self._app.handle(self, head)
-            if self.busy:  # answered at once otherwise
+            if self._answering is not None:  # answered at once otherwise
                 self._handler = handler
         self._advancing = False
-        waiting = sum(len(each.body) for each in self._queue if isinstance(each, Request))
-        self._read_on(len(self._queue) < self._settings.pipeline_limit and waiting < self._settings.buffer_limit)
+        if self._queue:
+            waiting = sum(len(each.body) for each in self._queue if isinstance(each, Request))
+            self._read_on(len(self._queue) < self._settings.pipeline_limit and waiting < self._settings.buffer_limit)
+        elif not self._reading:
+            self._read_on(True)
 
     def _read_on(self, wanted: bool) -> None:  # noqa: FBT001 - says what it does
         if wanted != self._reading and not self._transport.is_closing():
@@ -259,11 +287,12 @@ class ClientConnection(asyncio.Protocol):
     def _done(self, *, close: bool = False) -> None:
         request, self._answering, self._handler = self._answering, None, None
         self._since = self._loop.time()
-        if close or self._app.draining or not (request and request.keep_alive):
+        # Draining alone is no reason: a stream that had begun before has promised to keep the connection.
+        if close or self._parting or request is None or not request.keep_alive:
             self._queue.clear()
             self._closing = True
             self._transport.close()
-        else:
+        elif self._queue or not self._reading:
             self._advance()
 
     # What answers use.
@@ -280,34 +309,39 @@ class ClientConnection(asyncio.Protocol):
 
     def respond(self, status: int, fields: bytes, kind: bytes, body: bytes) -> None:
         """Write a whole answer; ``fields`` are further header lines, each with its end of line."""
+        request = self._answering
         content = wire.content(kind, body)
-        if self._answering and self._answering.method == "HEAD":
+        if request is not None and request.method == "HEAD":
             content = content.removesuffix(body)
-        self._transport.write(b"%b%b%b%b" % (wire.head(status), fields, self._connection(), content))
+        self._transport.write(b"".join((wire.head(status), fields, self._connection(), content)))
         self._done()
 
     def begin_stream(self, status: int, fields: bytes) -> None:
         """Write the head of an answer that comes in pieces."""
         self._chunked = self._answering is not None and self._answering.version == "1.1"
         framing = self._connection() + b"transfer-encoding: chunked\r\n" if self._chunked else b"connection: close\r\n"
-        self._transport.write(b"%b%b%b\r\n" % (wire.head(status), fields, framing))
+        self._begun = b"%b%b%b\r\n" % (wire.head(status), fields, framing)
 
     def write(self, data: bytes) -> None:
         """Write a piece."""
         if data:
-            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            begun, self._begun = self._begun, b""
+            self._transport.write(b"%b%x\r\n%b\r\n" % (begun, len(data), data) if self._chunked else begun + data)
 
     def end_stream(self, data: bytes = b"", *, close: bool = False) -> None:
         """Write the last piece and the end."""
+        begun, self._begun = self._begun, b""
         if self._chunked:
-            self._transport.write((b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + b"0\r\n\r\n")
-        elif data:
-            self._transport.write(data)
+            last = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            self._transport.write(b"%b%b0\r\n\r\n" % (begun, last))
+        else:
+            self._transport.write(begun + data)
         self._done(close=close or not self._chunked)
 
     def _connection(self) -> bytes:
         request = self._answering
         if request is None or not request.keep_alive or self._app.draining:
+            self._parting = True
             return b"connection: close\r\n"
         return b"" if request.version == "1.1" else b"connection: keep-alive\r\n"
 
@@ -324,10 +358,10 @@ class ClientConnection(asyncio.Protocol):
                 self._transport.abort()
         elif self._answering or self._closing:
             return
-        elif self._stage is not _Stage.IDLE and now - self._since > limit.client_timeout:
+        elif self._stage != _IDLE and now - self._since > limit.client_timeout:
             self._reject(_Malformed(408, "the request did not arrive in time"))
             self._advance()
-        elif self._stage is _Stage.IDLE and now - self._since > limit.keep_alive:
+        elif self._stage == _IDLE and now - self._since > limit.keep_alive:
             self._transport.close()
 
     def close_when_idle(self) -> None:
@@ -338,6 +372,15 @@ class ClientConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Close now."""
         self._transport.abort()
+
+
+@lru_cache(maxsize=256)
+def _path_of(url: bytes) -> str:
+    return url.partition(b"?")[0].decode("latin-1")
+
+
+def _head_too_large() -> _Malformed:
+    return _Malformed(431, "the headers are too large")
 
 
 def _unread(transport: asyncio.Transport) -> int:

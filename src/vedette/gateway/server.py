@@ -10,16 +10,21 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 from vedette.gateway.app import GatewayApp
-from vedette.gateway.background import PlanFollower, Shipper
-from vedette.gateway.feed import OutcomeSink, PlanFeed, PlanFile
+from vedette.gateway.background import HandOver, PlanFollower, Shipper, tell_figures
+from vedette.gateway.entrance import Entrance, enter
+from vedette.gateway.exporting import Collector, Exporter
+from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
+from vedette.gateway.figures import Sum
+from vedette.gateway.keys import Admission
 from vedette.gateway.local import LocalPool
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.plans import PlanTable
-from vedette.gateway.protocol import ClientConnection
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.tracing import Tracer
 from vedette.gateway.upstream import Pool
 from vedette.kernel.errors import Unavailable
 from vedette.lake.journal import Journal
@@ -35,25 +40,31 @@ class Gateway:
 
     The last plans are kept there too, so that it starts and serves while the control plane is down. ``port`` 0 takes a
     free one; `address` tells which, once it is started.
+
+    A worker among several gets the socket all of them are ``listening`` on, and takes connections from it once told to
+    (`accept`); it has no sink, for its supervisor ships what it lets go of; and ``total`` knows the figures of all.
     """
 
     def __init__(
         self,
         feed: PlanFeed,
-        sink: OutcomeSink,
+        sink: OutcomeSink | None,
         journal_folder: Path,
         host: str = "127.0.0.1",
         port: int = 0,
         *,
         settings: GatewaySettings | None = None,
         environment: Mapping[str, str] | None = None,
+        listening: socket.socket | None = None,
+        total: Sum | None = None,
     ) -> None:
         self.settings = settings or GatewaySettings()
         self._feed, self._sink, self._folder = feed, sink, journal_folder
         self._host, self._port = host, port
         self._environment = os.environ if environment is None else environment
-        self._server: asyncio.Server | None = None
-        self._hurried = False
+        self._listening, self._total = listening, total
+        self._entrance: Entrance | None = None
+        self._hurried = self._replaced_late = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -62,13 +73,12 @@ class Gateway:
         Raises:
             Unavailable: it is not started.
         """
-        if not self._server or not self._server.sockets:
+        if not self._entrance:
             raise Unavailable("the gateway is not started")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return str(host), int(port)
+        return self._entrance.address
 
     async def start(self) -> None:
-        """Listen and begin to follow the feed; returns once requests are taken.
+        """Listen and begin to follow the feed; returns once requests are taken, or may be with `accept`.
 
         Raises:
             Unavailable: the port or the journal folder cannot be used.
@@ -77,35 +87,85 @@ class Gateway:
         self._journal = Journal(self._folder, settings.worker)
         # Three threads, so that a feed that hangs keeps neither outcomes nor plans from their way.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
-        self._pool, self._local = Pool(settings), LocalPool(settings)
         metrics = Metrics()
+        self._pool, self._local = Pool(settings), LocalPool(settings, metrics)
         table = PlanTable(self._pool, self._local, self._threads, self._environment)
-        self.app = GatewayApp(settings, table, metrics, Recorder(self._journal, metrics))
+        recorder = Recorder(self._journal, metrics)
+        admission = Admission(self._environment, settings.pepper_file)
+        self.app = GatewayApp(settings, table, metrics, recorder, admission, total=self._total, threads=self._threads)
+        self._stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: ClientConnection(self.app), self._host, self._port)
+            self._entrance = await enter(self.app, self._listening, self._host, self._port)
         except OSError as error:
             self._journal.close()
             raise Unavailable(f"cannot listen on {self._host}:{self._port}: {error}") from error
         router = settings.router or f"{socket.gethostname()}:{self.address[1]}"
-        follower = PlanFollower(self.app, self._feed, PlanFile(self._folder / "plans.json"), router, self._threads)
-        self._shipper = Shipper(self.app, self._journal, self._sink, self._threads)
-        self._stop = asyncio.Event()
+        # A supervisor keeps them for its workers.
+        files = (PlanFile(self._folder / "plans.json"), KeyFile(self._folder / "keys.json")) if self._sink else None
+        follower = PlanFollower(self.app, self._feed, files, router, self._threads)
         await follower.begin()
-        self._tasks = [
-            loop.create_task(work) for work in (follower.run(self._stop), self._shipper.run(self._stop), self._sweep())
-        ]
+        works = [follower.run(self._stop), self._sweep()]
+        if self._sink:
+            self._shipper: Shipper | HandOver = Shipper(self.app, self._journal, self._sink, self._threads)
+        else:
+            self._shipper = HandOver(recorder, lambda: Journal(self._folder, settings.worker), self._threads)
+        works.append(self._shipper.run(self._stop, settings.ship_interval))
+        if collector := Collector.of(settings, self._environment, f"{router}/{settings.worker}"):
+            recorder.tracer = Tracer(settings.trace_share)
+            exporter = Exporter(collector, recorder.tracer, metrics)
+            works.append(exporter.run(self._stop, settings.otlp_interval))
+        if self._total:
+            works.append(tell_figures(self.app, self._total, self._threads, self._stop))
+        self._tasks = [loop.create_task(work) for work in works]
         _log.info("gateway listens on %s:%d", *self.address)
+
+    def accept(self) -> None:
+        """Take connections from the socket that was handed in."""
+        if self._entrance:
+            self._entrance.open()
+
+    async def until_ready(self, patience: float) -> None:
+        """Wait until plans are known, but no longer than ``patience`` seconds."""
+        deadline = asyncio.get_running_loop().time() + patience
+        await self._until(deadline, lambda: self.app.ready or self.app.draining)
+
+    async def retire(self, grace: float) -> None:
+        """End because another worker takes over: whoever is connected gets an answer to the next request as well.
+
+        Every answer from now on closes its connection. One that has been idle for ``grace`` seconds is closed, and what
+        is in flight has `retire_timeout`, for nobody is in a hurry.
+        """
+        if not self._entrance:
+            return
+        self.app.draining = self.app.replaced = True
+        self._entrance.close()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+
+        def reached() -> bool:
+            if loop.time() - begun > grace:
+                for connection in tuple(self.app.connections):
+                    connection.close_when_idle()
+            nobody = not self.app.connections and (self._entrance is None or self._entrance.empty)
+            return self._hurried or self._replaced_late or nobody
+
+        await self._until(begun + self.settings.retire_timeout, reached)
+        await self.stop(grace)
+
+    def stop_retiring(self) -> None:
+        """Let a `retire` become a `stop`: there is nobody to take over any more."""
+        self._replaced_late = True
 
     async def stop(self, grace: float = 10.0) -> None:
         """Take no new connections, finish what is in flight within ``grace`` seconds, ship the outcomes, end.
 
         What is not finished by then is cut off with an error the client can read.
         """
-        if not self._server:
+        if not self._entrance:
             return
         self.app.draining = True
-        self._server.close()
+        self._entrance.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         await self._until(deadline, lambda: self._hurried or not self.app.exchanges)
@@ -113,6 +173,7 @@ class Gateway:
             exchange.cut_off()
         for connection in tuple(self.app.connections):
             connection.close_when_idle()
+        self.app.shadows.stop()
         flushed = loop.time() + _FLUSH
         await self._until(flushed if self._hurried else max(flushed, deadline), lambda: not self.app.connections)
         for connection in tuple(self.app.connections):
@@ -127,9 +188,9 @@ class Gateway:
                 await self._shipper.ship()
         self._pool.close()
         self._local.close()
-        self._journal.close()
+        self.app.recorder.close()
         self._threads.shutdown(wait=False)
-        self._server = None
+        self._entrance = None
 
     async def _until(self, deadline: float, reached: Callable[[], bool]) -> None:
         """Wait for the end of what ends by callbacks; looking is cheaper than telling, for it happens once."""
@@ -147,10 +208,9 @@ class Gateway:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SWEEP):
                     await self._stop.wait()
-            now = loop.time()
             for connection in tuple(self.app.connections):
-                connection.sweep(now)
-            self._pool.sweep(now)
+                connection.sweep(loop.time())
+            self._pool.sweep(monotonic())
 
 
 def run(
@@ -165,11 +225,12 @@ def run(
     In the main thread SIGTERM and SIGINT end it, a second one at once; elsewhere set ``stop``. ``started`` is called
     with its address.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_run(gateway, grace, started, stop))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Give what makes uvloop's event loops where that is installed; None for Python's own."""
     try:
         import uvloop
     except ImportError:

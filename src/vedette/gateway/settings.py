@@ -9,14 +9,21 @@ class GatewaySettings:
     """How one gateway behaves; the defaults suit a model server behind it.
 
     ``router`` is the name under which it confirms plans (empty: host and port); ``worker`` names its outcome journal.
+    ``pepper_file`` holds the pepper of keys, where the environment variable VEDETTE_KEY_PEPPER does not.
     """
 
     router: str = ""
     worker: str = "gateway"
+    pepper_file: str = ""
 
     poll_interval: float = 1.0  # between looks for new plans
+    budget_interval: float = 5.0  # between looks at what was used of budgets
     heartbeat: float = 3.0  # between confirmations of the plans in force, and tries of refused ones
     ship_interval: float = 0.5  # between batches of outcomes
+
+    otlp_endpoint: str = ""  # of an OpenTelemetry collector; empty: OTEL_EXPORTER_OTLP_ENDPOINT's, or none
+    otlp_interval: float = 10.0  # between exports
+    trace_share: float = 0.01  # of requests without a trace of their own that are given one, where there is a collector
 
     connect_timeout: float = 5.0  # until a backend has accepted, TLS included
     idle_timeout: float = 60.0  # the longest silence inside an answer that has begun
@@ -24,6 +31,7 @@ class GatewaySettings:
     client_timeout: float = 60.0  # for a client to send its request, or to read on
     keep_alive: float = 75.0  # an idle client connection
     upstream_keep_alive: float = 30.0  # an idle backend connection
+    retire_timeout: float = 600.0  # for requests in flight when another worker takes over
     retry_wait: float = 2.0  # a backend that asks for a longer pause is not asked again
 
     request_limit: int = 16 << 20

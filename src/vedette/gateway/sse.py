@@ -9,7 +9,10 @@ import msgspec
 from vedette.kernel.errors import InvalidInput
 
 _BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")  # after any end of line: the \r before the first \n is the event's
-_MARKS = (b"[DONE]", b'"usage"', b'"error"', b"event: error", b"event:error")
+_DONE = b"[DONE]"
+_ERROR = b"error"  # of `"error":` and of `event: error`
+_USAGE = b'"usage"'
+_NOTHING = (b":null", b": null")  # what follows it in every event but the last
 
 
 class Usage(msgspec.Struct):
@@ -65,16 +68,22 @@ class EventStream:
         Raises:
             InvalidInput: one event is larger than the limit.
         """
-        data = self._rest + data
-        end = _end_of_last_event(data)
-        whole, self._rest = data[:end], data[end:]
-        if len(self._rest) > self._limit:
-            raise InvalidInput(f"an event of the stream is larger than {self._limit} bytes")
-        # Most events are text of the answer; only these marks can matter, and a search is cheaper than reading all.
-        if not any(mark in whole for mark in _MARKS):
-            self.started = self.started or b"data:" in whole
+        if self._rest:
+            data = self._rest + data
+        end = end_of_last_event(data)
+        if end == len(data):
+            whole, self._rest = data, b""
+        else:
+            whole, self._rest = data[:end], data[end:]
+            if len(self._rest) > self._limit:
+                raise InvalidInput(f"an event of the stream is larger than {self._limit} bytes")
+        # Most events are text of the answer; only marks can matter, and a search is cheaper than reading all.
+        begin = _first_to_read(whole, every_usage=not self._keep_usage)
+        if begin and not self.started:
+            self.started = whole.find(b"data:", 0, begin) >= 0
+        if begin == len(whole):
             return whole
-        return b"".join(self._read_each(whole))
+        return b"".join((whole[:begin], *self._read_each(whole[begin:])))
 
     def flush(self) -> bytes:
         """Take the end of the stream: an event that lacks only its blank line is whole."""
@@ -95,11 +104,15 @@ class EventStream:
         if b"data:" not in event:
             return True  # a comment that keeps the connection warm
         self.started = True
-        return self._read(event) if any(mark in event for mark in _MARKS) else True
+        return self._read(event) if _first_mark(event, every_usage=True) < len(event) else True
 
     def _read(self, event: bytes) -> bool:
-        lines = event.splitlines()
-        payload = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+        lines: list[bytes] = []
+        if event.startswith(b"data:") and event.find(b"\n") == len(event) - 2:
+            payload = event[5:-2]  # one line and its blank line, as almost every event is
+        else:
+            lines = event.splitlines()
+            payload = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
         if payload.strip() == b"[DONE]":
             self.finished = True
             return True
@@ -118,8 +131,35 @@ class EventStream:
         return self._keep_usage or bool(chunk.choices) or chunk.error is not None
 
 
-def _end_of_last_event(data: bytes) -> int:
+def _first_mark(events: bytes, *, every_usage: bool) -> int:
+    """Find the first thing that can matter; the length when nothing does. The last usage is all that is recorded."""
+    first = len(events)
+    for mark in (_ERROR, _DONE):
+        place = events.find(mark, 0, first)
+        if place >= 0:
+            first = place
+    find = events.find if every_usage else events.rfind
+    place = find(_USAGE, 0, first)
+    while place >= 0 and events.startswith(_NOTHING, place + len(_USAGE)):
+        place = events.find(_USAGE, place + len(_USAGE), first) if every_usage else events.rfind(_USAGE, 0, place)
+    return place if place >= 0 else first
+
+
+def _first_to_read(events: bytes, *, every_usage: bool) -> int:
+    """Find where the first event begins that can matter; the length when none does."""
+    first = _first_mark(events, every_usage=every_usage)
+    if first == len(events):
+        return first
+    if b"\r" in events:
+        return 0
+    before = events.rfind(b"\n\n", 0, first)
+    return before + 2 if before >= 0 else 0
+
+
+def end_of_last_event(data: bytes) -> int:
     """Find where the last complete event ends; 0 when there is none."""
+    if data.endswith(b"\n\n"):
+        return len(data)
     if b"\r" not in data:
         return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
     return max((match.end() for match in _BLANK_LINE.finditer(data)), default=0)

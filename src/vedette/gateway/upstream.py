@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections import deque
 from enum import StrEnum
+from time import monotonic
 from typing import Protocol, cast
 
 import httptools
@@ -14,6 +15,7 @@ Headers = list[tuple[bytes, bytes]]
 """Header fields in order, names in lower case."""
 
 
+_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 _LINGER = 1.0  # seconds a backend has to finish an answer whose end was seen already
 
 
@@ -29,8 +31,12 @@ class Failure(StrEnum):
 
 
 class Receiver(Protocol):
-    """Who is told of an answer: one `head`, any `data`, then `done`; or `failed` at any point. Never while calling."""
+    """Who is told of an answer: one `head`, any `data`, then `done`; or `failed` at any point. Never while calling.
 
+    An answer that came in one read is offered by `whole` first, and told as any other when that gives False.
+    """
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> bool: ...  # noqa: D102 - the class says it
     def head(self, status: int, headers: Headers) -> None: ...  # noqa: D102 - told above
     def data(self, data: bytes) -> None: ...  # noqa: D102 - the class says it
     def done(self) -> None: ...  # noqa: D102 - the class says it
@@ -64,6 +70,11 @@ class RemoteCall:
         self.connection: _Connection | None = None
         self.paused = False
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anyone still wants to hear of it."""
+        return self.receiver is not None
+
     def abort(self) -> None:
         """Drop it now: the connection is cut, so that the backend stops working for nobody."""
         self.receiver = None
@@ -93,26 +104,24 @@ class RemoteCall:
 class _Connection(asyncio.Protocol):
     __slots__ = (
         "_begun", "_heard", "_held", "_keep", "_length", "_origin", "_parser", "_parts", "_transport", "_used",
-        "call", "complete", "headers", "idle_since", "status",
+        "call", "complete", "headers", "idle_since", "on_body", "status",
     )  # fmt: skip
 
     def __init__(self, origin: "Origin") -> None:
         self._origin = origin
-        self._parser = httptools.HttpResponseParser(self)
         self._used = self._held = False
         self.call: RemoteCall | None = None
         self.idle_since = 0.0
-        self._reset()
-
-    def _reset(self) -> None:
-        self._heard = self._begun = self.complete = self._keep = self._length = False
         self._parts: list[bytes] = []
-        self.headers: Headers = []
-        self.status = 0
+        self.on_body = self._parts.append  # the parser's, for which a method of ours would do no more
+        self._parser = httptools.HttpResponseParser(self)
 
     def begin(self, call: RemoteCall) -> None:
         """Send the request of a call."""
-        self._reset()
+        self._heard = self._begun = self.complete = self._keep = self._length = False
+        self._parts.clear()
+        self.headers: Headers = []
+        self.status = 0
         self.call, call.connection = call, self
         self._transport.write(call.request)
         if call.paused:
@@ -140,7 +149,8 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self.call is None:
+        call = self.call
+        if call is None:
             self.cut()  # bytes nobody asked for: whatever they are, the next answer must not begin with them
             return
         self._heard = True
@@ -152,7 +162,35 @@ class _Connection(asyncio.Protocol):
                 self.cut()
                 return
             self._keep = False  # a whole answer with something after it
-        self._tell()
+        if not self.complete or self._begun or not call.receiver:
+            self._tell()
+            return
+        receiver, status, headers, body = call.receiver, self.status, self.headers, self._take()
+        self._end(call)
+        if receiver.whole(status, headers, body):
+            return
+        receiver.head(status, headers)
+        if body and call.wanted:
+            receiver.data(body)
+        if call.wanted:
+            receiver.done()
+
+    def _take(self) -> bytes:
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        return body
+
+    def _end(self, call: RemoteCall) -> None:
+        """Part from a call whose answer is whole, and be of use to another one."""
+        call.connection = self.call = None
+        self._used = True
+        if self._keep and not self._transport.is_closing():
+            if self._held:
+                self.hold(paused=False)
+            self._origin.release(self)
+        else:
+            self.close()
 
     def _tell(self) -> None:
         """Tell the receiver what one read brought, in as few steps as possible."""
@@ -160,18 +198,12 @@ class _Connection(asyncio.Protocol):
             self._begun = True
             self.call.receiver.head(self.status, self.headers)
         if self._parts:
-            body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self._parts = []
+            body = self._take()
             if self.call and self.call.receiver:
                 self.call.receiver.data(body)
         if self.complete and self.call:
-            receiver, self.call.connection, self.call = self.call.receiver, None, None
-            self._used = True
-            if self._keep and self.usable:
-                self.hold(paused=False)
-                self._origin.release(self)
-            else:
-                self.close()
+            receiver = self.call.receiver
+            self._end(self.call)
             if receiver:
                 receiver.done()
 
@@ -192,26 +224,21 @@ class _Connection(asyncio.Protocol):
 
     # What the parser calls.
 
-    def on_message_begin(self) -> None:
-        if self.complete:
-            raise ValueError("a second answer to one request")
-
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.status:  # trailers say nothing we pass on
-            self.headers.append((name.lower(), value))
+            name = name.lower()
+            self._length |= name in _LENGTHS
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self.complete:
+            raise ValueError("a second answer to one request")
         status = self._parser.get_status_code()
         if status < 200:
-            self.headers = []  # 100 Continue, 103 Early Hints: the answer is still to come
+            self.headers, self._length = [], False  # 100 Continue, 103 Early Hints: the answer is still to come
             return
         self.status = status
-        self._length = status in {204, 304} or any(
-            name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers
-        )
-
-    def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
+        self._length |= status in {204, 304}
 
     def on_message_complete(self) -> None:
         if self.status:
@@ -245,6 +272,11 @@ class Origin:
             self._waiting.append(call)
         return call
 
+    @property
+    def roomy(self) -> bool:
+        """Whether there are, or may be, connections for twice as many as there are."""
+        return self.open < self._settings.upstream_connections // 2
+
     def _connect(self, call: RemoteCall) -> None:
         self.open += 1
         task = asyncio.get_running_loop().create_task(self._open(call))
@@ -276,7 +308,7 @@ class Origin:
             if call.receiver:
                 connection.begin(call)
                 return
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = monotonic()
         self._idle.append(connection)
 
     def lost(self, connection: _Connection) -> None:

@@ -5,15 +5,14 @@ A document is ``apiVersion: vedette/v1``, ``kind``, ``metadata.name`` and ``spec
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from vedette.kernel.clock import duration
 from vedette.kernel.errors import InvalidDocument, InvalidInput
 from vedette.kernel.records import record
 
@@ -22,47 +21,6 @@ T = TypeVar("T")
 API_VERSION = "vedette/v1"
 KINDS = ("Domain", "ModelVersion", "Rollout", "Experiment")
 _LARGEST = 100_000
-
-
-def percent(value: str | float) -> float:
-    """Read ``1%``, ``0.0001 %`` or a number of percent, to a resolution of 0.0001 %.
-
-    Raises:
-        InvalidInput: it is no number, lies outside 0..100, or is finer than the resolution.
-    """
-    try:
-        number = float(value.strip().removesuffix("%") if isinstance(value, str) else value)
-    except (ValueError, TypeError):
-        number = float("nan")
-    if isinstance(value, bool) or not 0 <= number <= 100:
-        raise InvalidInput(f"{value!r} is no weight", hint="write 0% to 100%, such as 1%, 12.5% or 0.0001%")
-    if abs(number * 10_000 - round(number * 10_000)) > 1e-6:
-        raise InvalidInput(f"{value!r} is finer than weights are", hint="the smallest step is 0.0001%")
-    return round(number, 4)
-
-
-Seconds = Annotated[
-    float,
-    BeforeValidator(duration),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$"}]}
-    ),
-]
-"""A duration in seconds, read from ``10m`` or a number."""
-
-Percent = Annotated[
-    float,
-    BeforeValidator(percent),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "minimum": 0, "maximum": 100},
-                {"type": "string", "pattern": r"^(100|\d{1,2}(\.\d{1,4})?)%$"},
-            ]
-        }
-    ),
-]
-"""A share of traffic in percent, read from ``1%`` or a number of percent."""
 
 
 _adapters: dict[object, TypeAdapter[Any]] = {}

@@ -7,11 +7,13 @@ traffic plan, so a plan can never be read with another one by accident. ``docs/r
 import hashlib
 from functools import cache
 
-import rfc8785
 import xxhash
 
 ALGORITHM = "xxh3-64/1024"
 BUCKETS = 1024
+BUCKET_SHIFT = 54
+"""A unit's bucket is its 64-bit hash, shifted right by so many bits."""
+
 _EXACT = float(1 << 53)
 
 
@@ -23,7 +25,7 @@ def seed_of(salt: str) -> int:
 
 def bucket_of(seed: int, unit: str) -> int:
     """Put ``unit`` into one of 1,024 buckets, always the same one for the same seed."""
-    return xxhash.xxh3_64_intdigest(unit.encode(), seed) >> 54
+    return xxhash.xxh3_64_intdigest(unit.encode(), seed) >> BUCKET_SHIFT
 
 
 def fraction_of(seed: int, unit: str) -> float:
@@ -44,6 +46,8 @@ def ranks_of(salt: str) -> tuple[int, ...]:
 
 def canonical(value: object) -> bytes:
     """Write a JSON value as RFC 8785 canonical bytes, so that equal values have equal digests."""
+    import rfc8785  # gateways hash no documents
+
     return rfc8785.dumps(value)  # type: ignore[arg-type]  # rfc8785 refuses what is not JSON, at run time
 
 

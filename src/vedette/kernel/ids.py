@@ -15,10 +15,9 @@ def uuid7(milliseconds: int, entropy: bytes) -> str:
     """
     if not 0 <= milliseconds < 1 << 48 or len(entropy) != 10:
         raise InvalidInput("a UUIDv7 takes a time of 48 bits and ten random bytes")
-    random = int.from_bytes(entropy)
-    value = milliseconds << 80 | 7 << 76 | (random >> 68 & 0xFFF) << 64 | 2 << 62 | random & (1 << 62) - 1
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    time, random = f"{milliseconds:012x}", entropy.hex()
+    variant = "89ab"[entropy[2] >> 4 & 3]  # binary 10, then two random bits
+    return f"{time[:8]}-{time[8:]}-7{random[:3]}-{variant}{random[5:8]}-{random[8:]}"
 
 
 def milliseconds_of(uuid: str) -> int:

@@ -16,10 +16,11 @@ from vedette.evidence.outcome import Outcome
 from vedette.evidence.summary import Moments
 from vedette.kernel.errors import Corrupt, InvalidInput, NotFound
 from vedette.kernel.records import record
-from vedette.lake import experiments
+from vedette.lake import experiments, flows
 from vedette.lake.cells import arm_of
 from vedette.lake.clock import HOUR, MINUTE, microseconds, moment
 from vedette.lake.engine import LakeDatabase
+from vedette.lake.flows import Flow
 from vedette.lake.history import FileGone, History, Snapshot, snapshot
 from vedette.lake.queries import Page
 from vedette.lake.reading import located, read_page
@@ -263,6 +264,18 @@ class LakeReader:
             )
             for begins, version in sorted(found)
         )
+
+    def flows(self, since: datetime, until: datetime, domains: Collection[str]) -> Mapping[str, Flow]:
+        """Give how much traffic some domains had from the minute of `since` to before `until`, and how it went."""
+        with self._database.reading() as connection:
+            return flows.flows(connection, self._tables, since, until, domains)
+
+    def flows_by_minute(
+        self, since: datetime, until: datetime, domains: Collection[str]
+    ) -> Mapping[tuple[str, int], Flow]:
+        """Give the same of some domains, minute by minute: by domain and minutes since 1970."""
+        with self._database.reading() as connection:
+            return flows.flows_by_minute(connection, self._tables, since, until, domains)
 
     def outcome(self, outcome_id: str) -> Outcome:
         """Give one outcome, with whatever feedback has added to it.

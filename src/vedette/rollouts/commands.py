@@ -7,8 +7,8 @@ transaction, and the step's evidence counts from there.
 from datetime import datetime
 
 from vedette.kernel.decision import Action, Decision, reason
-from vedette.kernel.documents import percent
 from vedette.kernel.errors import InvalidInput, Refused
+from vedette.kernel.fields import percent
 from vedette.kernel.records import evolve
 from vedette.rollouts.machine import Event, Pause, PauseReason, Phase, RolloutStatus, follow
 from vedette.rollouts.spec import RolloutSpec
@@ -111,6 +111,11 @@ def undo(spec: RolloutSpec, status: RolloutStatus, now: datetime, why: str = "")
         raise Refused("there was no stable version before this one", hint="start a rollout of another version")
     said = why or f"undone by hand: back to {status.previous_stable}"
     return evolve(status, phase=phase, weight=0.0, ended_at=now, because=said), _by_hand(Action.ABORT, said)
+
+
+def moved_on(domain: str, stable: str) -> Refused:
+    """Say that another version became stable since: undoing an old promotion would take back the newer one."""
+    return Refused(f"{domain!r} has moved on (stable is {stable})", hint="undo or abort the newest rollout instead")
 
 
 def set_weight(

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator
 
 from vedette.kernel.clock import Calendar, duration
-from vedette.kernel.documents import Percent, Seconds
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Percent, Seconds
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
 

@@ -10,11 +10,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
+
+from xxhash import xxh3_64_intdigest
 
 from vedette.evidence.outcome import Exposure
 from vedette.kernel.hashing import seed_of
-from vedette.routing.layers import RunningExperiment, Stretch, place_of
+from vedette.routing.layers import PLACES, Layer, RunningExperiment, Stretch, hash_of, place_of
 from vedette.routing.override import Override
 from vedette.routing.plan import TrafficPlan
 
@@ -55,14 +57,14 @@ class CompiledExperiments:
     ``versions`` those that arms serve.
     """
 
-    __slots__ = ("_hold_out", "_known", "_layers", "attributes", "running", "versions")
+    __slots__ = ("_hold_out", "_layers", "_none", "_remembered", "attributes", "running", "versions")
 
     def __init__(self, plan: TrafficPlan) -> None:
         self._hold_out: _Spread[bool] | None = None
         if plan.hold_out:
-            self._hold_out = _Spread(f"hold-out/{plan.domain}", [(0, plan.hold_out, True)])
+            self._hold_out = _spread(f"hold-out/{plan.domain}", [(0, plan.hold_out, True)])
         self._layers: list[_Spread[_Experiment]] = []
-        self._known: dict[tuple[_Arm, ...], tuple[Exposed, tuple[str, ...]]] = {}
+        self._none, self._remembered = _Together(()), 0
         self.running: Mapping[str, RunningExperiment] = {
             experiment.name: experiment for layer in plan.layers for experiment in layer.experiments
         }
@@ -73,7 +75,7 @@ class CompiledExperiments:
                 compiled = _Experiment(running)
                 places += [(part.begin, part.end, compiled) for part in _first(running.stretches, running.exposed)]
                 wanted |= dict.fromkeys((*(rule.attribute for rule in running.targeting), *running.dimensions))
-            self._layers.append(_Spread(f"layer/{plan.domain}/{layer.salt}", places))
+            self._layers.append(_spread(_layer_salt(plan.domain, layer), places))
         self.attributes = tuple(wanted)
         self.versions = plan.versions_on_trial()
 
@@ -85,60 +87,100 @@ class CompiledExperiments:
     def expose(self, unit: str, attributes: Mapping[str, str] = _EMPTY) -> Exposed:
         """Say which experiments have ``unit`` on a request with these attributes, and what that changes."""
         key = unit.encode()
-        if self._hold_out is not None and self._hold_out.find(key):
-            return NOT_EXPOSED
-        arms: tuple[_Arm, ...] = ()
-        for layer in self._layers:
-            experiment = layer.find(key)
-            if experiment is None or not all(rule.holds(attributes) for rule in experiment.targeting):
+        if self._hold_out is not None:
+            ends, held_out, seed = self._hold_out
+            if held_out[bisect_right(ends, xxh3_64_intdigest(key, seed))]:
+                return NOT_EXPOSED
+        together = self._none
+        for ends, experiments, seed in self._layers:
+            experiment = experiments[bisect_right(ends, xxh3_64_intdigest(key, seed)) if ends else 0]
+            if experiment is None:
                 continue
-            arm = experiment.arms.find(key)
-            if arm is not None:
-                arms += (arm,)
-        if not arms:
-            return NOT_EXPOSED
-        exposed, dimensions = self._known.get(arms) or self._learn(arms)
-        if not dimensions:
+            for attribute, values, rule in experiment.targeting:
+                if attributes.get(attribute, "") not in values if values else not rule.holds(attributes):
+                    break
+            else:
+                slices, arms, salt = experiment.arms
+                arm = arms[bisect_right(slices, xxh3_64_intdigest(key, salt))]
+                if arm is not None:
+                    together = together.with_each.get(arm) or self._learn(together, arm)
+        exposed = together.exposed
+        if not together.dimensions:
             return exposed
         return Exposed(
             exposures=exposed.exposures,
             override=exposed.override,
             names=exposed.names,
-            dimensions=dict(_said(dimensions, attributes)),
+            dimensions=dict(_said(together.dimensions, attributes)),
         )
 
-    def _learn(self, arms: "tuple[_Arm, ...]") -> tuple[Exposed, tuple[str, ...]]:
-        """Work out what arms come to together; where two change the same thing, the first layer's word stands."""
+    def _learn(self, before: "_Together", arm: "_Arm") -> "_Together":
+        """Remember what an arm comes to together with others, as long as there is room for it."""
+        together = _Together((*before.arms, arm))
+        if self._remembered < _MOST_KNOWN:
+            self._remembered += 1
+            before.with_each[arm] = together
+        return together
+
+
+class _Together:
+    """What some arms come to together; where two change the same thing, the first layer's word stands."""
+
+    __slots__ = ("arms", "dimensions", "exposed", "with_each")
+
+    def __init__(self, arms: "tuple[_Arm, ...]") -> None:
         override = Override()
         for arm in arms:
             override = override.over(arm.override)
-        exposed = Exposed(
-            exposures=tuple(arm.exposure for arm in arms),
-            override=override if override.touches() else None,
-            names=MappingProxyType({arm.experiment.name: arm.exposure.arm for arm in arms}),
-        )
-        dimensions = tuple(dict.fromkeys(name for arm in arms for name in arm.experiment.dimensions))
-        if len(self._known) < _MOST_KNOWN:
-            self._known[arms] = exposed, dimensions
-        return exposed, dimensions
+        self.arms = arms
+        self.exposed = NOT_EXPOSED
+        if arms:
+            self.exposed = Exposed(
+                exposures=tuple(arm.exposure for arm in arms),
+                override=override if override.touches() else None,
+                names=MappingProxyType({arm.experiment.name: arm.exposure.arm for arm in arms}),
+            )
+        self.dimensions = tuple(dict.fromkeys(name for arm in arms for name in arm.experiment.dimensions))
+        self.with_each: dict[_Arm, _Together] = {}
 
 
-class _Spread(Generic[T]):
-    """A million places, some of which hold something, and a hash that gives each unit one of them."""
+def place_in_layer(domain: str, layer: Layer, unit: str) -> int:
+    """Give the place of a unit in a layer, of a million: whose stretch it is in has it."""
+    return place_of(seed_of(_layer_salt(domain, layer)), unit.encode())
 
-    __slots__ = ("_ends", "_held", "_seed")
 
-    def __init__(self, salt: str, parts: Iterable[tuple[int, int, T]]) -> None:
-        self._seed = seed_of(salt)
-        self._ends: list[int] = []
-        self._held: list[T | None] = []
-        for begin, end, held in sorted(parts, key=lambda part: part[0]):
-            self._ends += [begin, end]
-            self._held += [None, held]
-        self._held.append(None)
+def place_among_arms(running: RunningExperiment, unit: str) -> int:
+    """Give the place of a unit in an experiment's space of arms, of a million: whose slice it is in is its arm."""
+    return place_of(seed_of(_arms_salt(running)), unit.encode())
 
-    def find(self, unit: bytes) -> T | None:
-        return self._held[bisect_right(self._ends, place_of(self._seed, unit))]
+
+def _layer_salt(domain: str, layer: Layer) -> str:
+    return f"layer/{domain}/{layer.salt}"
+
+
+def _arms_salt(running: RunningExperiment) -> str:
+    return f"arms/{running.salt}"
+
+
+_Spread: TypeAlias = tuple[list[int], list[T | None], int]
+"""A million places, some of which hold something, and a hash that gives each unit one of them: ends, held, seed.
+
+Where parts end is kept as the hash that is the first behind it, so that a search needs no arithmetic. What a unit has
+stands at ``bisect_right(ends, hash)`` in ``held``; this is looked up so often that a call would be half of it, and so
+would be taking apart anything but a plain tuple. Where one thing has all places there are no ends, and nothing to hash.
+"""
+
+
+def _spread(salt: str, parts: Iterable[tuple[int, int, T]]) -> _Spread[T]:
+    ends: list[int] = []
+    every: list[T | None] = []
+    parts = list(parts)
+    if len(parts) == 1 and parts[0][:2] == (0, PLACES):
+        return [], [parts[0][2]], seed_of(salt)
+    for begin, end, held in sorted(parts, key=lambda part: part[0]):
+        ends += [hash_of(begin), hash_of(end)]
+        every += [None, held]
+    return ends, [*every, None], seed_of(salt)
 
 
 class _Arm:
@@ -157,9 +199,12 @@ class _Experiment:
 
     def __init__(self, running: RunningExperiment) -> None:
         arms = {name: _Arm(running, name) for name in running.overrides}
-        self.targeting = running.targeting
-        self.arms = _Spread(
-            f"arms/{running.salt}", [(piece.begin, piece.end, arms[piece.arm]) for piece in running.slices]
+        # What a rule asks of, the values it allows where that is all there is to it, and the rule.
+        self.targeting = tuple(
+            (rule.attribute, frozenset(rule.values) if rule.test == "is" else None, rule) for rule in running.targeting
+        )
+        self.arms = _spread(
+            _arms_salt(running), [(piece.begin, piece.end, arms[piece.arm]) for piece in running.slices]
         )
 
 

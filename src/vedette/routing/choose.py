@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vedette.kernel.hashing import BUCKETS, bucket_of, fraction_of, ranks_of, seed_of
+from xxhash import xxh3_64_intdigest
+
+from vedette.kernel.hashing import BUCKET_SHIFT, BUCKETS, bucket_of, fraction_of, ranks_of, seed_of
 from vedette.routing.assign import NOT_EXPOSED, CompiledExperiments, Exposed
 from vedette.routing.plan import FULL, TrafficPlan
 
@@ -41,12 +43,14 @@ class CompiledPlan:
     ``experiments`` is None where none run.
     """
 
-    __slots__ = ("_edge", "_ranks", "_seed", "_split_seed", "_whole", "experiments", "plan")
+    __slots__ = ("_edge", "_known", "_overruled", "_ranks", "_seed", "_split_seed", "_whole", "experiments", "plan")
 
     def __init__(self, plan: TrafficPlan) -> None:
         self.plan = plan
         self.experiments = CompiledExperiments.of(plan)
         self._seed = seed_of(f"domain/{plan.domain}")
+        self._known: list[Choice | None] = [None] * BUCKETS
+        self._overruled: dict[tuple[str, int], Choice] = {}  # by the version of an experiment, and bucket
         canary = plan.canary
         self._whole, remainder = divmod((canary.weight if canary else 0) * BUCKETS, FULL)
         self._edge = remainder / FULL
@@ -55,27 +59,42 @@ class CompiledPlan:
 
     def assign(self, unit: str, attributes: Mapping[str, str] | None = None) -> tuple[Choice, Exposed]:
         """Give the version ``unit`` sees on a request with these attributes, and the experiments that have it."""
-        choice = self.choose(unit)
+        bucket = xxh3_64_intdigest(unit.encode(), self._seed) >> BUCKET_SHIFT
+        choice = self._known[bucket] or self._learn(bucket, unit)
         if self.experiments is None:
             return choice, NOT_EXPOSED
-        exposed = self.experiments.expose(unit, attributes or {})
-        return choice.overruled(exposed), exposed
+        exposed = self.experiments.expose(unit, attributes) if attributes else self.experiments.expose(unit)
+        override = exposed.override
+        if override is None or not override.version:
+            return choice, exposed
+        return self._overruled.get((override.version, bucket)) or self._overrule(choice, exposed), exposed
+
+    def _overrule(self, choice: Choice, exposed: Exposed) -> Choice:
+        overruled = choice.overruled(exposed)
+        self._overruled[overruled.version, overruled.bucket] = overruled
+        return overruled
 
     def choose(self, unit: str) -> Choice:
         """Choose the version of ``unit`` as the rollout has it, experiments left aside."""
         bucket = bucket_of(self._seed, unit)
+        return self._known[bucket] or self._learn(bucket, unit)
+
+    def _learn(self, bucket: int, unit: str) -> Choice:
+        """Work out the choice of a bucket, and remember it for all its units unless the edge runs through it."""
         canary = self.plan.canary
         if canary is None:
-            return Choice(self.plan.stable, "stable", bucket, -1)
-        rank = self._ranks[bucket]
-        exposed = rank < self._whole or (
-            rank == self._whole and self._edge > 0 and fraction_of(self._split_seed, unit) < self._edge
-        )
-        return (
-            Choice(canary.version, "canary", bucket, rank)
-            if exposed
-            else Choice(self.plan.stable, "stable", bucket, rank)
-        )
+            choice = Choice(self.plan.stable, "stable", bucket, -1)
+        else:
+            rank = self._ranks[bucket]
+            on_edge = rank == self._whole and self._edge > 0
+            if rank < self._whole or (on_edge and fraction_of(self._split_seed, unit) < self._edge):
+                choice = Choice(canary.version, "canary", bucket, rank)
+            else:
+                choice = Choice(self.plan.stable, "stable", bucket, rank)
+            if on_edge:
+                return choice
+        self._known[bucket] = choice
+        return choice
 
     def choose_at_random(self, draw: float) -> Choice:
         """Choose for a request without a unit, from a number in [0, 1) that the caller drew."""

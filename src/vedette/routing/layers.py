@@ -33,6 +33,11 @@ def place_of(seed: int, unit: bytes) -> int:
     return (xxhash.xxh3_64_intdigest(unit, seed) >> 11) * PLACES >> 53
 
 
+def hash_of(place: int) -> int:
+    """Give the smallest hash that `place_of` puts at or behind a place; PLACES gives one that no hash reaches."""
+    return -(-(place << 53) // PLACES) << 11
+
+
 @record
 class Stretch:
     """Places from ``begin`` to before ``end`` of a layer, or of the space of arms."""

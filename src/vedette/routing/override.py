@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from vedette.kernel.documents import Seconds
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Seconds
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
 
@@ -99,6 +99,9 @@ class Override:
 
 Test = Literal["is", "is-not", "begins-with", "matches", "exists", "is-missing"]
 
+_RULE = re.compile(r"(!?)([^=!~^]+)(?:(=|!=|\^=|~=)(.*))?")
+_SIGNS: Mapping[str, Test] = {"=": "is", "!=": "is-not", "^=": "begins-with", "~=": "matches"}
+
 
 @record
 class Rule:
@@ -137,3 +140,21 @@ class Rule:
                 return bool(said)
             case "is-missing":
                 return not said
+
+
+def read_rule(text: str) -> Rule:
+    """Read a condition as people write it.
+
+    It is one of ``x-plan=pro,team``, ``x-plan!=free``, ``user^=acme-``, ``x-model~=PATTERN``, ``x-beta``, ``!x-bot``.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    found = _RULE.fullmatch(text.strip())
+    if not found or (found[1] and found[3]):
+        raise InvalidInput(f"{text!r} is no rule", hint="x-plan=pro,team, x-plan!=free, x-beta or !x-bot")
+    attribute = found[2].strip().lower()
+    if found[3] is None:
+        return Rule(attribute=attribute, test="is-missing" if found[1] else "exists")
+    values = [found[4]] if found[3] == "~=" else [value.strip() for value in found[4].split(",")]
+    return Rule(attribute=attribute, test=_SIGNS[found[3]], values=tuple(values))

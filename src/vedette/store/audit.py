@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, text, update
 
 from vedette.governance.audit import AuditEntry, Finding, Head, chain, verify
 from vedette.kernel.errors import Corrupt
@@ -67,14 +67,18 @@ def page(
     domain: str | None = None,
     actor: str | None = None,
     action: str | None = None,
+    resource: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     after: str | None = None,
     limit: int = 50,
     newest_first: bool = False,
 ) -> Page[AuditEntry]:
-    """List entries in order, filtered by any of domain, actor, action and time (``since`` included, ``until`` not)."""
-    query = _filtered(domain, actor, action, since, until)
+    """List entries in order, filtered by any of domain, actor, action, resource and time.
+
+    An action that ends in a dot (``rollout.``) stands for all that begin so; ``since`` is included, ``until`` is not.
+    """
+    query = _filtered(domain, actor, action, since, until, resource)
     return page_of(
         connection, query, domain_audit_logs.c.sequence, _entry, after=after, limit=limit, newest_first=newest_first
     )
@@ -84,10 +88,25 @@ def tail(
     connection: Connection, sequence: int, *, domain: str | None = None, resource: str | None = None
 ) -> tuple[AuditEntry, ...]:
     """Read the first thousand entries after ``sequence``, in order: of one domain, of one resource, or of all."""
-    query = _filtered(domain, None, None, None, None).where(domain_audit_logs.c.sequence > sequence)
-    if resource is not None:
-        query = query.where(domain_audit_logs.c.resource == resource)
+    query = _filtered(domain, None, None, None, None, resource).where(domain_audit_logs.c.sequence > sequence)
     return tuple(map(_entry, connection.execute(query.order_by(domain_audit_logs.c.sequence).limit(_CHUNK))))
+
+
+def get(connection: Connection, sequence: int) -> AuditEntry | None:
+    """Give one entry; None when there is none."""
+    query = select(domain_audit_logs).where(domain_audit_logs.c.sequence == sequence)
+    row = connection.execute(query).one_or_none()
+    return _entry(row) if row else None
+
+
+def before(connection: Connection, entry: AuditEntry) -> AuditEntry | None:
+    """Give the entry about the same resource that went before; None for the first one, and for those about none."""
+    if not entry.resource:
+        return None
+    log = domain_audit_logs.c
+    query = _filtered(entry.domain, None, None, None, None, entry.resource).where(log.sequence < entry.sequence)
+    row = connection.execute(query.order_by(log.sequence.desc()).limit(1)).one_or_none()
+    return _entry(row) if row else None
 
 
 def stream(
@@ -107,17 +126,27 @@ def check(connection: Connection, checkpoint: Head | None = None) -> tuple[Findi
 
 
 def _filtered(
-    domain: str | None, actor: str | None, action: str | None, since: datetime | None, until: datetime | None
+    domain: str | None,
+    actor: str | None,
+    action: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    resource: str | None = None,
 ) -> Select[Any]:
     log = domain_audit_logs.c
     conditions = [
         *([log.domain_id == domain] if domain is not None else []),
         *([log.actor == actor] if actor is not None else []),
-        *([log.action == action] if action is not None else []),
+        *([_is(log.action, action)] if action is not None else []),
+        *([log.resource == resource] if resource is not None else []),
         *([log.at >= since] if since is not None else []),
         *([log.at < until] if until is not None else []),
     ]
     return select(domain_audit_logs).where(*conditions)
+
+
+def _is(column: ColumnElement[str], action: str) -> ColumnElement[bool]:
+    return column.startswith(action, autoescape=True) if action.endswith(".") else column == action
 
 
 def _row(entry: AuditEntry) -> dict[str, Any]:

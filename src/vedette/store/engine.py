@@ -6,6 +6,7 @@ from sqlalchemy import Connection, inspect
 
 from vedette.database.engine import PATIENCE, Database
 from vedette.governance.audit import plain
+from vedette.store import people_tables  # noqa: F401 - they belong to the metadata of the store
 from vedette.store.tables import SCHEMA
 
 

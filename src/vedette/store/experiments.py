@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from vedette.database.failures import constrained
 from vedette.evidence.joint import JointMoments
@@ -260,6 +260,16 @@ def looks(
     """List an experiment's kept looks in the order they were taken."""
     query = select(experiment_looks).where(experiment_looks.c.experiment_id == experiment_id)
     return page_of(connection, query, experiment_looks.c.id, _look, after=after, limit=limit, newest_first=newest_first)
+
+
+def newest_looks(connection: Connection, experiment_ids: Collection[str]) -> dict[str, ExperimentLook]:
+    """Give the newest kept look of each of some experiments that has one."""
+    table = experiment_looks.c
+    newest = (
+        select(func.max(table.id)).where(table.experiment_id.in_(experiment_ids)).group_by(table.experiment_id)
+    ).scalar_subquery()
+    rows = connection.execute(select(experiment_looks).where(table.id.in_(newest)))
+    return {row.experiment_id: _look(row) for row in rows}
 
 
 def add_scores(connection: Connection, scores: StoredScores) -> None:

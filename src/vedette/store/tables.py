@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from vedette.store.columns import BIG, DOCUMENT, EXACT_DOCUMENT, REAL, Instant, Words
 
-SCHEMA = "0002"
+SCHEMA = "0004"
 """The migration at which a database has exactly these tables."""
 
 metadata = MetaData(
@@ -369,4 +369,18 @@ idempotency_keys = Table(
     Column("response", DOCUMENT),
     _instant("created_at"),
     Column("expires_at", Instant, nullable=False, index=True),
+)
+
+caller_keys = Table(
+    "caller_keys",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False, unique=True),
+    Column("spec", DOCUMENT, nullable=False),
+    _text("digest"),
+    _text("pepper"),
+    _instant("created_at"),
+    _text("created_by"),
+    Column("revoked_at", Instant),
+    _text("revoked_by"),
 )

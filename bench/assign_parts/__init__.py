@@ -1,0 +1,1 @@
+"""The parts of the assignment benchmark: see `bench/assign.py`."""

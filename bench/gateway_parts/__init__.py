@@ -1,0 +1,1 @@
+"""The parts of the gateway benchmark: see `bench/gateway.py`."""

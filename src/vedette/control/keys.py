@@ -1,0 +1,74 @@
+"""Keys of callers: make them, list them, revoke them; a secret is told once and never kept."""
+
+import os
+from pathlib import Path
+
+from vedette.catalog.key import IssuedKey, Key, KeySpec, digest_of, mark_of, secret_of
+from vedette.connectors import pepper
+from vedette.control.change import Changes
+from vedette.control.instruments import Instruments
+from vedette.kernel.documents import dump
+from vedette.kernel.errors import Refused
+from vedette.kernel.records import evolve
+from vedette.store import domains, keys
+from vedette.store.pages import Page
+
+
+class Keys:
+    """Who may ask the gateways for domains that want keys."""
+
+    def __init__(self, changes: Changes, instruments: Instruments, folder: Path) -> None:
+        self._changes, self._instruments, self._folder = changes, instruments, folder
+
+    def create(self, name: str, spec: KeySpec | None = None, *, actor: str = "", request_id: str = "") -> IssuedKey:
+        """Make a key; its secret is in the answer and nowhere else.
+
+        The first key makes the pepper, in the file ``pepper`` of the data folder, unless VEDETTE_KEY_PEPPER holds one.
+
+        Raises:
+            InvalidInput: the name cannot name a key, or the pepper is too short.
+            NotFound: it is for a domain that is not there.
+            Conflict: there is a key of that name.
+            Unavailable: the pepper can be neither read nor made.
+        """
+        spec = spec or KeySpec()
+        key_id, random = self._instruments.new_secret()
+        secret = secret_of(key_id, random)
+        seasoning = pepper.find_or_make(os.environ, self._folder / pepper.FILE)
+        with self._changes.begin(actor, request_id) as change:
+            for domain in spec.domains:
+                domains.get(change.connection, domain)
+            key = Key(id=key_id, name=name, spec=spec, created_at=change.at, created_by=change.actor)
+            digest = digest_of(secret.encode(), seasoning)
+            keys.create(change.connection, key, digest=digest, pepper=mark_of(seasoning))
+            change.record("key.create", domain="", resource=f"key/{name}", key=key_id, spec=dump(spec))
+        return IssuedKey(key=key, secret=secret)
+
+    def get(self, name: str) -> Key:
+        """Give a key by its name or its id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._changes.reading() as connection:
+            return keys.get(connection, name)
+
+    def page(self, *, after: str | None = None, limit: int = 50) -> Page[Key]:
+        """List keys by name, revoked ones too."""
+        with self._changes.reading() as connection:
+            return keys.page(connection, after=after, limit=limit)
+
+    def revoke(self, name: str, *, actor: str = "", why: str = "", request_id: str = "") -> Key:
+        """Take a key back: gateways refuse it from their next look at the plans on.
+
+        Raises:
+            NotFound: there is no such key.
+            Refused: it is revoked already.
+        """
+        with self._changes.begin(actor, request_id) as change:
+            key = keys.get(change.connection, name)
+            if key.revoked_at is not None:
+                raise Refused(f"key {key.name!r} is revoked already")
+            keys.revoke(change.connection, key.id, at=change.at, actor=change.actor)
+            change.record("key.revoke", domain="", resource=f"key/{key.name}", key=key.id, why=why)
+        return evolve(key, revoked_at=change.at, revoked_by=change.actor)

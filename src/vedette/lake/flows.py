@@ -1,0 +1,92 @@
+"""How traffic goes, domain by domain: requests, errors and latency, summed from the figures of minutes."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from vedette.kernel.records import record
+from vedette.lake.admission import REQUESTS
+from vedette.lake.clock import MINUTE, microseconds
+from vedette.lake.rollups import STEPS, sums_of
+from vedette.lake.tables import Tables
+
+_MOST = 500  # names in one query
+_NONE = 0.0, 0.0, 0.0
+
+
+@record
+class Flow:
+    """What a domain's traffic was over some time; sums, so that two flows add up."""
+
+    requests: float = 0.0
+    judged: float = 0.0
+    errors: float = 0.0
+    timed: float = 0.0
+    milliseconds: float = 0.0
+
+    def __add__(self, other: "Flow") -> "Flow":
+        return Flow(
+            requests=self.requests + other.requests,
+            judged=self.judged + other.judged,
+            errors=self.errors + other.errors,
+            timed=self.timed + other.timed,
+            milliseconds=self.milliseconds + other.milliseconds,
+        )
+
+    @property
+    def error_rate(self) -> float | None:
+        """The share of requests that failed; None without any."""
+        return self.errors / self.judged if self.judged else None
+
+    @property
+    def latency(self) -> float | None:
+        """The mean latency in milliseconds; None without any."""
+        return self.milliseconds / self.timed if self.timed else None
+
+
+def flows(
+    connection: Connection, tables: Tables, since: datetime, until: datetime, domains: Collection[str]
+) -> Mapping[str, Flow]:
+    """Give the traffic of some domains from the minute of ``since`` to before ``until``."""
+    found: defaultdict[str, Flow] = defaultdict(Flow)
+    for domain, _, flow in _minutes(connection, tables, since, until, domains):
+        found[domain] += flow
+    return dict(found)
+
+
+def flows_by_minute(
+    connection: Connection, tables: Tables, since: datetime, until: datetime, domains: Collection[str]
+) -> Mapping[tuple[str, int], Flow]:
+    """Give the traffic of some domains by domain and minute since 1970."""
+    found: defaultdict[tuple[str, int], Flow] = defaultdict(Flow)
+    for domain, minute, flow in _minutes(connection, tables, since, until, domains):
+        found[domain, minute] += flow
+    return dict(found)
+
+
+def _minutes(
+    connection: Connection, tables: Tables, since: datetime, until: datetime, domains: Collection[str]
+) -> Iterator[tuple[str, int, Flow]]:
+    """Give what each version under each plan did in each minute; the key of the table begins with the domain."""
+    rollups, names = tables.rollups.c, sorted(domains)
+    span = rollups.begins.between(microseconds(since) // MINUTE, (microseconds(until) - 1) // MINUTE)
+    for first in range(0, len(names), _MOST):
+        some = rollups.domain.in_(names[first : first + _MOST])
+        query = select(rollups.domain, rollups.begins, rollups.sums).where(some, rollups.step == STEPS[0], span)
+        for domain, minute, stored in connection.execute(query):
+            sums = sums_of(stored)
+            judged, errors, _ = sums.get("error", _NONE)
+            timed, latency, _ = sums.get("latency_ms", _NONE)
+            yield (
+                domain,
+                minute,
+                Flow(
+                    requests=sums.get(REQUESTS, _NONE)[0],
+                    judged=judged,
+                    errors=judged * errors,
+                    timed=timed,
+                    milliseconds=timed * latency,
+                ),
+            )
