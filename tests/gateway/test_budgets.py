@@ -179,6 +179,20 @@ def test_a_sum_takes_the_place_of_what_is_in_it():
     assert ledger.used([plan])[0][2] == pytest.approx(0.6)
 
 
+def test_sums_that_stay_away_for_hours_cost_no_more_a_request(monkeypatch):
+    """What was used is kept by the second for a while and by the hour before: nothing is lost, and little is kept."""
+    budget = Budget(amount=1e9, of="tokens", per="day")
+    plan, ledger = _plan(budget), Ledger(Metrics())
+    begin = begin_of("day", datetime(2026, 11, 25, 12, tzinfo=UTC)).timestamp()
+    now = begin
+    monkeypatch.setattr("vedette.gateway.budgets.time.time", lambda: now)
+    for second in range(20_000):
+        now = begin + second
+        ledger.book(plan, {"tokens_in": 3.0})
+    assert ledger.used([plan])[0][2] * budget.amount == pytest.approx(60_000)
+    assert len(ledger._purses["payments"].here) <= 1000
+
+
 @pytest.mark.parametrize(
     ("per", "moment", "begin", "end"),
     [

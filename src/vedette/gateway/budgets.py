@@ -22,6 +22,9 @@ from vedette.routing.plan import TrafficPlan
 
 _log = logging.getLogger("vedette.gateway")
 
+_HOUR = 3600
+_APART = 120  # seconds whose use is kept apart; sums are newer than that while all is well
+_FOLDED_AT = 1000  # entries
 _SEAM: Final = 3  # seconds an outcome may take from being recorded here to being part of the sums
 _KINDS: Final = ("tokens", "money")
 
@@ -38,9 +41,22 @@ class _Purse:
         self.warned: set[tuple[Budget, float]] = set()
 
     def add(self, tokens: float, money: float, now: float) -> None:
-        held = self.here.setdefault(int(now), [0.0, 0.0])
+        held = self.here.get(int(now))
+        if held is None:
+            if len(self.here) >= _FOLDED_AT:
+                self._fold(int(now) - _APART)
+            held = self.here[int(now)] = [0.0, 0.0]
         held[0] += tokens
         held[1] += money
+
+    def _fold(self, before: int) -> None:
+        """Put what is older under the first second of its hour: sums that stay away for long must cost nothing."""
+        folded: dict[int, list[float]] = {}
+        for second, (tokens, money) in self.here.items():
+            held = folded.setdefault(second if second >= before else second // _HOUR * _HOUR, [0.0, 0.0])
+            held[0] += tokens
+            held[1] += money
+        self.here = folded
 
     def take(self, figure: Spent) -> None:
         """Take a newer sum, and forget what all sums have in them."""
