@@ -103,7 +103,7 @@ def _courts(courts: Iterable[dict[str, Any]]) -> list[Example]:
     return [example for example in known if example.label in largest]
 
 
-def _vectors(bunch: Any, *, whole: bool = False) -> list[Example]:  # noqa: ANN401  # scikit-learn ships no types
+def _vectors(bunch: Any, *, whole: bool = False) -> list[Example]:  # noqa: ANN401 - scikit-learn ships no types
     rows = (bunch.data.astype(int) if whole else bunch.data).tolist()
     labels = (str(bunch.target_names[target]) for target in bunch.target)
     pairs = zip(rows, labels, strict=True)

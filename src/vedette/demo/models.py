@@ -86,7 +86,7 @@ def write_artefacts(domain: DemoDomain, folder: Path) -> list[Artefact]:
     return artefacts
 
 
-def held_out_error(model: Any, domain: DemoDomain) -> float:  # noqa: ANN401  # scikit-learn ships no types
+def held_out_error(model: Any, domain: DemoDomain) -> float:  # noqa: ANN401 - scikit-learn ships no types
     """Give the share of the held-out queries, in [0, 1], that ``model`` labels wrongly."""
     inputs, labels = _records(domain, domain.held_out)
     return 1.0 - float(model.score(inputs, labels))
@@ -109,7 +109,7 @@ def _legal() -> tuple[Recipe, ...]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    def words() -> Any:  # noqa: ANN401  # scikit-learn ships no types
+    def words() -> Any:  # noqa: ANN401 - scikit-learn ships no types
         return make_pipeline(CountVectorizer(), LogisticRegression(C=10.0, max_iter=500))
 
     return (
@@ -172,7 +172,7 @@ def _pathology() -> tuple[Recipe, ...]:
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    def standardised() -> Any:  # noqa: ANN401  # scikit-learn ships no types
+    def standardised() -> Any:  # noqa: ANN401 - scikit-learn ships no types
         return make_pipeline(StandardScaler(), LogisticRegression())
 
     return (

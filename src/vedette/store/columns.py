@@ -1,13 +1,16 @@
 """Column types that mean the same in SQLite and in PostgreSQL."""
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Double, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
 from vedette.governance.audit import plain
+from vedette.kernel.decision import Decision
+from vedette.kernel.documents import dump
+from vedette.kernel.records import evolve
 
 
 class Instant(TypeDecorator[datetime]):
@@ -54,3 +57,9 @@ BIG = BigInteger().with_variant(Integer(), "sqlite")
 
 REAL: Double[float] = Double()
 """A 64-bit float."""
+
+
+def decided(decision: Decision) -> Any:  # noqa: ANN401 - JSON is whatever JSON is
+    """Give a decision as its column keeps it: with all its evidence, whose figures that are not finite become text."""
+    reasons = tuple(evolve(reason, evidence=plain(reason.evidence)) for reason in decision.reasons)
+    return dump(evolve(decision, reasons=reasons))

@@ -13,11 +13,11 @@ from vedette.experiments.recorded import Recorded
 from vedette.experiments.report import ExperimentReport
 from vedette.experiments.spec import ExperimentSpec
 from vedette.experiments.verdict import Status
-from vedette.governance.audit import plain
 from vedette.kernel.decision import Decision
 from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Conflict, NotFound, StaleRevision
 from vedette.kernel.records import evolve, record
+from vedette.store.columns import decided
 from vedette.store.leases import Lease, fence
 from vedette.store.pages import Page, page_of
 from vedette.store.tables import (
@@ -215,8 +215,6 @@ def revise(
 
 def add_decision(connection: Connection, decision: ExperimentDecision) -> None:
     """Store a decision with all the evidence it was made from; figures that are not finite become text."""
-    said = decision.decision
-    reasons = tuple(evolve(reason, evidence=plain(reason.evidence)) for reason in said.reasons)
     connection.execute(
         insert(experiment_decisions).values(
             experiment_id=decision.experiment,
@@ -224,7 +222,7 @@ def add_decision(connection: Connection, decision: ExperimentDecision) -> None:
             epoch=decision.epoch,
             phase=decision.phase,
             actor=decision.actor,
-            decision=dump(evolve(said, reasons=reasons)),
+            decision=decided(decision.decision),
         )
     )
 

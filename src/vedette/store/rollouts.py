@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from vedette.database.failures import constrained
-from vedette.governance.audit import plain
 from vedette.kernel.decision import Decision
 from vedette.kernel.documents import dump, load
 from vedette.kernel.errors import Conflict, NotFound, StaleRevision
-from vedette.kernel.records import evolve, record
+from vedette.kernel.records import record
 from vedette.rollouts.machine import ACTIVE, Phase, RolloutStatus
 from vedette.rollouts.spec import RolloutSpec
+from vedette.store.columns import decided
 from vedette.store.leases import Lease, fence
 from vedette.store.pages import Page, page_of
 from vedette.store.tables import canary_deployments, rollout_decisions, rollout_looks, rollout_spec_revisions
@@ -225,11 +225,9 @@ def specs(connection: Connection, rollout_id: str) -> tuple[StoredSpec, ...]:
 
 def add_decision(connection: Connection, decision: StoredDecision) -> None:
     """Store a decision with all the evidence it was made from; figures that are not finite become text."""
-    said = decision.decision
-    reasons = tuple(evolve(reason, evidence=plain(reason.evidence)) for reason in said.reasons)
     connection.execute(
         insert(rollout_decisions).values(
-            decision=dump(evolve(said, reasons=reasons)),
+            decision=decided(decision.decision),
             phase=decision.phase,
             actor=decision.actor,
             **_moment(decision),
