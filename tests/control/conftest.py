@@ -1,6 +1,10 @@
 """A world on a fresh database, on SQLite and on PostgreSQL."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
+from tests.control.trials import prepare
 from tests.control.world import World
 
 
@@ -25,3 +29,25 @@ def quick(sqlite_url):
     made = World(sqlite_url)
     yield made
     made.plane.close()
+
+
+@pytest.fixture
+def trial(world):
+    """A world with the domain ``pay``, versions v1 (stable), v2 and v3, on both databases."""
+    prepare(world)
+    return world
+
+
+@pytest.fixture
+def lab(quick):
+    """The same on SQLite alone."""
+    prepare(quick)
+    return quick
+
+
+@pytest.fixture
+def posted(monkeypatch):
+    """What was posted to webhooks: effect ids and bodies."""
+    sent: list[tuple[str, Mapping[str, Any]]] = []
+    monkeypatch.setattr("vedette.connectors.webhook.post", lambda _, body, effect_id: sent.append((effect_id, body)))
+    return sent

@@ -56,14 +56,6 @@ _STATE = select(
 
 
 @pytest.fixture
-def posted(monkeypatch):
-    """What was posted to webhooks: effect ids and bodies."""
-    sent: _Posted = []
-    monkeypatch.setattr("vedette.connectors.webhook.post", lambda _, body, effect_id: sent.append((effect_id, body)))
-    return sent
-
-
-@pytest.fixture
 def receiver():
     """A server that takes webhooks: its address and what was posted to it."""
     sent: _Posted = []

@@ -34,14 +34,6 @@ _STATE = select(
 
 
 @pytest.fixture
-def posted(monkeypatch):
-    """What was posted to webhooks: effect ids and bodies."""
-    sent = []
-    monkeypatch.setattr("vedette.connectors.webhook.post", lambda _, body, effect_id: sent.append((effect_id, body)))
-    return sent
-
-
-@pytest.fixture
 def plane(store_url):
     """A plane on a fresh database, on SQLite and then on PostgreSQL."""
     with open_plane(store_url, instruments=Clock()) as opened:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 from tests.control.faults import lapse
-from tests.control.trials import USES, actions, answer, arms_of, audited, draft, parameters, prepare
+from tests.control.trials import USES, actions, answer, arms_of, audited, draft, parameters
 
 from vedette.control.plane import ControlPlane
 from vedette.experiments.advance import advance
@@ -21,20 +21,6 @@ from vedette.store.tables import experiment_looks
 
 SURE = {"v2": 0.8}
 """Answers of v2 are correct far more often."""
-
-
-@pytest.fixture
-def trial(world):
-    """A world with the domain ``pay``, versions v1 (stable), v2 and v3, on both databases."""
-    prepare(world)
-    return world
-
-
-@pytest.fixture
-def lab(quick):
-    """The same on SQLite alone."""
-    prepare(quick)
-    return quick
 
 
 def _run(world, *variants, **design):

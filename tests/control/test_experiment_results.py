@@ -17,20 +17,6 @@ from vedette.kernel.errors import InvalidDocument, InvalidInput, NotFound, Refus
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.fixture
-def trial(world):
-    """A world with the domain ``pay``, versions v1 (stable), v2 and v3, on both databases."""
-    prepare(world)
-    return world
-
-
-@pytest.fixture
-def lab(quick):
-    """The same on SQLite alone."""
-    prepare(quick)
-    return quick
-
-
 def _country(user: int) -> dict[str, str]:
     return {"x-country": "de" if user % 10 < 6 else "fr" if user % 10 < 9 else ""}
 

@@ -15,20 +15,6 @@ from vedette.routing.override import Override
 from vedette.store import experiments
 
 
-@pytest.fixture
-def trial(world):
-    """A world with the domain ``pay``, versions v1 (stable), v2 and v3, on both databases."""
-    prepare(world)
-    return world
-
-
-@pytest.fixture
-def lab(quick):
-    """The same on SQLite alone."""
-    prepare(quick)
-    return quick
-
-
 def test_a_test_is_drafted_as_the_proposal_writes_it(trial):
     """Names of versions and splits are enough beside the metrics; the draft exposes nobody and can be read back."""
     made = trial.plane.experiments.create_test("pay", ["v1", "v2"], [0.7, 0.3], actor="ada", metrics=["accuracy"])

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from vedette.kernel.records import record
-from vedette.store.rollouts import StoredLook
+from vedette.store.rollouts import StoredLook, look_of
 from vedette.store.tables import rollout_looks
 
 
@@ -48,20 +48,7 @@ def last_looks(connection: Connection, rollout_id: str) -> tuple[StoredLook, ...
     looks = rollout_looks.c
     last = select(func.max(looks.id)).where(looks.rollout_id == rollout_id).group_by(looks.attempt)
     rows = connection.execute(select(rollout_looks).where(looks.id.in_(last)).order_by(looks.id))
-    return tuple(
-        StoredLook(
-            id=row.id,
-            rollout=row.rollout_id,
-            attempt=row.attempt,
-            step=row.step,
-            at=row.at,
-            watched=row.watched,
-            weight=row.weight,
-            observations=row.observations,
-            verdicts=tuple(row.verdicts),
-        )
-        for row in rows
-    )
+    return tuple(look_of(row) for row in rows)
 
 
 def _point(row: Any) -> TrackPoint:  # noqa: ANN401 - a row of these columns

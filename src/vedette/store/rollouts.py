@@ -257,7 +257,7 @@ def looks(
 ) -> Page[StoredLook]:
     """List a rollout's looks in the order they were taken."""
     query = select(rollout_looks).where(rollout_looks.c.rollout_id == rollout_id)
-    return page_of(connection, query, rollout_looks.c.id, _look, after=after, limit=limit, newest_first=newest_first)
+    return page_of(connection, query, rollout_looks.c.id, look_of, after=after, limit=limit, newest_first=newest_first)
 
 
 def _swap(
@@ -354,7 +354,8 @@ def _decision(row: Row[Any]) -> StoredDecision:
     )
 
 
-def _look(row: Row[Any]) -> StoredLook:
+def look_of(row: Row[Any]) -> StoredLook:
+    """Read a look from its row."""
     return StoredLook(
         id=row.id,
         rollout=row.rollout_id,
