@@ -4,15 +4,24 @@ import shutil
 
 import pytest
 from starlette.testclient import TestClient
+from tests.control.world import Clock
 from tests.web.site import PASSWORD, sign_in
 
 from vedette.catalog.backend import OpenAIBackend
 from vedette.catalog.domain import DomainSpec
 from vedette.catalog.version import VersionSpec
+from vedette.control.instruments import Instruments
 from vedette.control.plane import open_plane
 from vedette.governance.roles import Role
 from vedette.web.app import create_app
 from vedette.web.live import Limits
+
+
+class Dice(Clock):
+    """Ids that are the same in every run, so that every run has the same users in the same arms; the time is real."""
+
+    now = Instruments.now
+    monotonic = Instruments.monotonic
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +37,7 @@ def _template(tmp_path_factory):
 @pytest.fixture
 def plane(tmp_path, _template):
     """A control plane with three people and nothing else."""
-    with open_plane(shutil.copytree(_template, tmp_path / "plane"), actor="") as opened:
+    with open_plane(shutil.copytree(_template, tmp_path / "plane"), actor="", instruments=Dice()) as opened:
         yield opened
 
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.web.browser import axe, launched, sign_in, watched
 from tests.web.living import living
 from tests.web.site import PASSWORD
@@ -237,7 +237,6 @@ def test_keys_lead_everywhere(opened):
     page.keyboard.press("/")
     page.keyboard.type("patho")
     expect(page.locator("dialog [data-results] a").first).to_contain_text("pathology")
-    page.wait_for_timeout(300)
     page.keyboard.press("Enter")
     page.wait_for_url("**/domains/pathology")
     page.keyboard.press("?")
@@ -247,6 +246,21 @@ def test_keys_lead_everywhere(opened):
     page.keyboard.press("g")
     page.keyboard.press("a")
     page.wait_for_url("**/audit")
+
+
+def test_keys_typed_ahead_of_a_slow_server_are_not_lost(opened):
+    """Letters typed at once after the slash are all looked for, and Enter goes where they lead, not where one did."""
+    page = opened("ann").page
+
+    def slowly(route: Route) -> None:
+        time.sleep(0.2)
+        route.continue_()
+
+    page.route("**/jump*", slowly)
+    page.keyboard.press("/")
+    page.keyboard.type("patho")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/domains/pathology")
 
 
 def test_an_experiment_is_decided_from_its_page(opened, demo):

@@ -158,13 +158,18 @@ class Shipping:
 
 def claim(folder: Path) -> int:
     """Make a worker's folder and hold it, as long as the descriptor that this gives is open."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # cleared away before it could be opened
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         if os.fstat(descriptor).st_nlink:
             return descriptor
-        os.close(descriptor)  # it was cleared away between the two
+        os.close(descriptor)  # cleared away before it could be held
 
 
 def _clear(folder: Path) -> None:

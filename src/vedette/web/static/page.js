@@ -63,35 +63,49 @@
   });
 
   // --- jump and help --------------------------------------------------------------------------------------------
-  const dialog = async (address) => {
-    const answer = await fetch(address, { headers: { Accept: "text/html" } });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const show = (name, parts) => {
     const box = document.createElement("dialog");
-    box.append(...page.querySelector("[data-dialog]").children);
+    box.setAttribute("aria-label", name);
+    box.append(...parts);
     document.body.append(box);
     box.addEventListener("close", () => box.remove());
     box.addEventListener("click", (event) => event.target === box && box.close());
     box.showModal();
     return box;
   };
-  const jump = async () => {
-    if ($("dialog[open]")) return;
-    const box = await dialog("/jump");
+  const asked = async (address) => {
+    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  };
+  const help = async () => {
+    const page = await asked("/help");
+    if (!$("dialog[open]")) show("Help", $("[data-dialog]", page).children);
+  };
+  const jump = () => { // opens at once, so that no key typed after the slash is lost
+    const shell = $("[data-jumpbox]");
+    if (!shell || $("dialog[open]")) return;
+    const box = show("Jump", shell.content.cloneNode(true).children);
     const field = $("input", box);
-    let asked = 0;
+    let latest = 0, found;
+    const find = async () => {
+      const mine = ++latest;
+      const page = await asked(`/jump?q=${encodeURIComponent(field.value)}`);
+      if (mine === latest) $("[data-results]", box).replaceChildren(...$("[data-results]", page).children);
+    };
     field.focus();
-    field.addEventListener("input", async () => {
-      const mine = ++asked;
-      const answer = await fetch(`/jump?q=${encodeURIComponent(field.value)}`);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (mine === asked) $("[data-results]", box).replaceChildren(...page.querySelector("[data-results]").children);
-    });
+    field.addEventListener("input", () => { found = find(); });
+    found = find();
+    const go = async () => { // to what the letters in the field find, also when the answer is still under way
+      for (let before; before !== found; ) await (before = found);
+      const first = $("[data-results] a", box);
+      if (first) location.assign(first.href);
+    };
     box.addEventListener("keydown", (event) => {
       const links = all("[data-results] a", box);
       const at = links.indexOf(document.activeElement);
       if (event.key === "ArrowDown") { (links[at + 1] || links[0])?.focus(); event.preventDefault(); }
       if (event.key === "ArrowUp") { (links[at - 1] || field).focus(); event.preventDefault(); }
-      if (event.key === "Enter" && document.activeElement === field && links[0]) { location.assign(links[0].href); event.preventDefault(); }
+      if (event.key === "Enter" && document.activeElement === field) { go(); event.preventDefault(); }
     });
   };
   const places = { f: "/", r: "/rollouts", e: "/experiments", x: "/explain", a: "/audit" };
@@ -100,7 +114,7 @@
     const typing = event.target.closest("input, textarea, select, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "/") { event.preventDefault(); jump(); return; }
-    if (event.key === "?") { event.preventDefault(); dialog("/help"); return; }
+    if (event.key === "?") { event.preventDefault(); help(); return; }
     if (event.key === "g") { prefix = Date.now(); return; }
     if (places[event.key] && Date.now() - prefix < 1200) location.assign(places[event.key]);
     if (event.key === "j" || event.key === "k") {
@@ -111,7 +125,7 @@
     prefix = 0;
   });
   document.addEventListener("focusin", (event) => { if (event.target.matches("[data-jump]")) { event.target.blur(); jump(); } });
-  document.addEventListener("click", (event) => { if (event.target.closest("[data-help]")) { event.preventDefault(); dialog("/help"); } });
+  document.addEventListener("click", (event) => { if (event.target.closest("[data-help]")) { event.preventDefault(); help(); } });
 
   // What was done is said for a while, and not again with every piece of news.
   const settle = () => {
