@@ -100,7 +100,8 @@ def vedette(workers: int = 1, cores: tuple[int, ...] = (MEASURED,)) -> Starter:
     @contextlib.contextmanager
     def start(folder: Path, backend: int) -> Iterator[Target]:
         data, log, ready = folder / f"vedette-{workers}", folder / "vedette.log", folder / "ready.json"
-        _prepare(data, backend)
+        shutil.rmtree(data, ignore_errors=True)
+        prepare(data, backend)
         ready.unlink(missing_ok=True)
         command = [_PYTHON, "-m", "vedette", "serve", "--data", data, "--port", "0", "--gateway-port", "0"]
         command += ["--workers", str(workers), "--ready-file", ready]
@@ -134,17 +135,16 @@ spec:
 """
 
 
-def _prepare(data: Path, backend: int) -> None:
+def prepare(data: Path | str, backend: int, segments: Path | str = "") -> None:
     """Make the data of a domain whose second version has 15 % of the traffic."""
     from vedette.control.apply import apply_text
     from vedette.control.plane import open_plane
 
-    shutil.rmtree(data, ignore_errors=True)
     first, second = (
         json.dumps({"kind": "openai", "url": f"http://127.0.0.1:{backend}/v1", "model": f"mock-{number}"})
         for number in (1, 2)
     )
-    with open_plane(data, actor="bench") as plane:
+    with open_plane(data, actor="bench", segments=segments) as plane:
         apply_text(plane, _DOCUMENTS.format(first=first, second=second), actor="bench", source="bench", dry_run=False)
         plane.versions.install("claims", "v1", actor="bench")
         apply_text(plane, _ROLLOUT, actor="bench", source="bench", dry_run=False)
