@@ -1,6 +1,6 @@
 """A whole answer, and how a backend's may be shown."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vedette.gateway import wire
 from vedette.gateway.headers import returned, value_of
@@ -11,8 +11,7 @@ EVENTS = b"text/event-stream"
 """The kind of an answer that is a stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a client is told at once; ``fields`` are further header lines, each with its end of line."""
 
     status: int

@@ -17,7 +17,7 @@ from vedette.catalog.hedge import Hedge
 from vedette.gateway.batching import Line
 from vedette.gateway.breaker import Circuit
 from vedette.gateway.cache import ResponseCache
-from vedette.gateway.headers import forwarded, held_back
+from vedette.gateway.headers import held_back
 from vedette.gateway.hedge import HedgedTarget
 from vedette.gateway.local import LocalPool
 from vedette.gateway.openai import PATHS, Ask
@@ -48,7 +48,7 @@ class Target(Protocol):
 class RemoteTarget:
     """A version behind an OpenAI-compatible endpoint."""
 
-    __slots__ = ("_dropped", "_heads", "_model", "_origin", "timeout")
+    __slots__ = ("_forwarded", "_heads", "_model", "_origin", "timeout")
 
     def __init__(self, backend: OpenAIBackend, pool: Pool, environment: Mapping[str, str]) -> None:
         """Prepare the head of each kind of request.
@@ -68,7 +68,7 @@ class RemoteTarget:
             own["authorization"] = f"Bearer {key}"
         own |= {"host": parts.netloc.rpartition("@")[2], "accept-encoding": "identity"}
         own |= {"content-type": "application/json"}
-        self._dropped = held_back(name.encode() for name in own)
+        self._forwarded = held_back(name.encode() for name in own).passed
         fields = "".join(f"{name}: {_clean(name, value)}\r\n" for name, value in own.items())
         base = parts.path.rstrip("/")
         self._heads = {
@@ -86,7 +86,7 @@ class RemoteTarget:
         body = ask.rewritten(self._model)
         head = b"%b%bx-vedette-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
             self._heads[ask.path],
-            forwarded(headers, self._dropped),
+            self._forwarded(headers),
             request_id.encode(),
             len(body),
         )

@@ -21,7 +21,7 @@ from vedette.gateway.openai import error_body
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.upstream import Headers
 
-_TELLING = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+_TELLING = frozenset({b"transfer-encoding", b"expect"})
 _BODIES = frozenset({b"content-length", b"transfer-encoding"})
 _VERSIONS = frozenset({"1.1", "1.0"})
 _IDLE, _HEAD, _BODY = range(3)  # of a request, as far as it has arrived
@@ -88,6 +88,7 @@ class ClientConnection(asyncio.Protocol):
         self._advancing = self._closing = self._chunked = self._parting = False
         self._begun = b""  # the head of a stream, until its first piece goes out with it
         self._reading = True
+        self._fed = 0  # bytes the parser was given last
         self._stalled_since: float | None = None  # while the client reads too slowly, of its last progress
         self._unsent = 0  # bytes it had not taken then
         self._loop = asyncio.get_running_loop()
@@ -98,7 +99,8 @@ class ClientConnection(asyncio.Protocol):
         self._url = b""
         self._headers: Headers = []
         self._body: list[bytes] = []
-        self._size = 0  # of the head, then of the body
+        self._size = 0  # of the body
+        self._held = 0  # bytes that are of this head for certain, while it is not whole
         self._stage = _IDLE
         self._offered = False  # to speak something else, with a body behind
 
@@ -130,11 +132,11 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio's
         while data and not self._closing:
-            headers, stage = self._headers, self._stage
+            headers, stage, self._fed = self._headers, self._stage, len(data)
             try:
                 self._parser.feed_data(data)
                 if stage == _HEAD == self._stage and self._headers is headers:
-                    self._count_head(len(data))  # one header without end, which the parser keeps to itself
+                    self._hold(len(data))  # perhaps one header without end, which the parser keeps to itself
                 data = b""
             except _Malformed as malformed:
                 self._reject(malformed)
@@ -171,20 +173,20 @@ class ClientConnection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:  # noqa: D102 - httptools'
         self._url = self._url + url if self._url else url
-        self._size += len(url)
-        if self._size > self._header_limit:
-            raise _head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102 - httptools'
-        self._size += len(name) + len(value) + 4
         if self._stage == _HEAD:  # trailers are dropped
-            if self._size > self._header_limit:
-                raise _head_too_large()
             self._headers.append((name.lower(), value))
 
-    def _count_head(self, size: int) -> None:
-        self._size += size
-        if self._stage == _HEAD and self._size > self._header_limit:
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > self._header_limit:
+            raise _head_too_large()
+
+    def _measure_head(self) -> None:
+        """Count a head that came in one piece with more than a head may have, or in several."""
+        size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+        if size > self._header_limit:
             raise _head_too_large()
 
     def on_headers_complete(self) -> None:  # noqa: D102 - httptools'
@@ -192,30 +194,31 @@ class ClientConnection(asyncio.Protocol):
         self._version = version = self._parser.get_http_version()
         if version not in _VERSIONS:
             raise _Malformed(505, "this server speaks HTTP/1.1")
-        hosts = 0
-        for name, value in self._headers:
-            if name == b"host":
-                hosts += 1
-            elif name in _TELLING:
-                self._take_in(name, value)
+        if self._held + self._fed > self._header_limit:
+            self._measure_head()
+        names = [name for name, _ in self._headers]
+        hosts = names.count(b"host")
         if hosts != 1 and (version == "1.1" or hosts > 1):
             raise _Malformed(400, "a request has one Host header")
+        length = self._headers[names.index(b"content-length")][1] if b"content-length" in names else 0  # never twice
+        if int(length) > self._settings.request_limit:
+            raise self._too_large()
+        if not _TELLING.isdisjoint(names):
+            self._take_in(names)
         if self._parser.should_upgrade():
             if self._parser.get_method() == b"CONNECT":
                 raise _Malformed(400, "this is no proxy")
             self._offered = any(name in _BODIES for name, _ in self._headers)
 
-    def _take_in(self, name: bytes, value: bytes) -> None:
-        if name == b"content-length":
-            if int(value) > self._settings.request_limit:
-                raise self._too_large()
-        elif name == b"transfer-encoding":
-            if self._version == "1.0":
-                raise _Malformed(400, "HTTP/1.0 knows no chunks")
-            if value.lower() != b"chunked" or sum(each == name for each, _ in self._headers) > 1:
-                raise _Malformed(400, "the only transfer coding is chunked, said once")
-        elif value.lower() == b"100-continue" and not self._queue and not self._answering:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def _take_in(self, names: list[bytes]) -> None:
+        for name, value in self._headers:
+            if name == b"transfer-encoding":
+                if self._version == "1.0":
+                    raise _Malformed(400, "HTTP/1.0 knows no chunks")
+                if value.lower() != b"chunked" or names.count(name) > 1:
+                    raise _Malformed(400, "the only transfer coding is chunked, said once")
+            elif name == b"expect" and value.lower() == b"100-continue" and not self._queue and not self._answering:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:  # noqa: D102 - httptools'
         self._size += len(body)

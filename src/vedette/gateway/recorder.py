@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from vedette.catalog.budget import price_of
-from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.tracing import Tracer
 from vedette.kernel.errors import VedetteError
+from vedette.lake.record import Record
 from vedette.routing.assign import Exposed
 from vedette.routing.choose import Choice
 from vedette.routing.plan import TrafficPlan
@@ -20,7 +21,7 @@ _log = logging.getLogger("vedette.gateway")
 class OutcomeJournal(Protocol):
     """Where outcomes are kept until they are shipped."""
 
-    def append(self, outcome: Outcome) -> None:
+    def append(self, outcome: Record) -> None:
         """Keep it through the death of this process."""
         ...
 
@@ -74,19 +75,20 @@ class Recorder:
         )
         if exposed.names:
             self._metrics.expose(plan.domain, exposed.names)
+        # By position, in the record's order: names would cost as much again.
         self._keep(
-            Outcome(
-                id=request_id,
-                domain=plan.domain,
-                at=datetime.now(UTC),
-                assigned=choice.version,
-                served=served,
-                plan_revision=0 if choice.arm == "experiment" else plan.revision,
-                bucket=choice.bucket,
-                status=status,
-                measures=measures,
-                exposures=exposed.exposures,
-                dimensions=exposed.dimensions,
+            Record(
+                request_id,
+                plan.domain,
+                datetime.now(UTC),
+                choice.version,
+                served,
+                0 if choice.arm == "experiment" else plan.revision,
+                choice.bucket,
+                status,
+                measures,
+                exposed.exposures,
+                exposed.dimensions,
             )
         )
 
@@ -99,26 +101,15 @@ class Recorder:
         """
         if plan.config.prices or plan.config.budgets:
             measures = self._booked(plan, version, measures)
-        self._keep(
-            Outcome(
-                id=request_id,
-                domain=plan.domain,
-                at=datetime.now(UTC),
-                assigned=version,
-                served=version,
-                plan_revision=0,
-                bucket=-1,
-                status=status,
-                measures=measures,
-            )
-        )
+        now = datetime.now(UTC)
+        self._keep(Record(request_id, plan.domain, now, version, version, 0, -1, status, measures, (), {}))
 
     def _booked(self, plan: TrafficPlan, served: str, measures: Mapping[str, float]) -> Mapping[str, float]:
         measures = _priced(plan, served, measures)
         self.book(plan, measures)
         return measures
 
-    def _keep(self, outcome: Outcome) -> None:
+    def _keep(self, outcome: Record) -> None:
         self.fresh = True
         try:
             self._journal.append(outcome)

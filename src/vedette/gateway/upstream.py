@@ -103,7 +103,7 @@ class RemoteCall:
 
 class _Connection(asyncio.Protocol):
     __slots__ = (
-        "_begun", "_heard", "_held", "_keep", "_length", "_origin", "_parser", "_parts", "_transport", "_used",
+        "_begun", "_heard", "_held", "_keep", "_origin", "_parser", "_parts", "_transport", "_used",
         "call", "complete", "headers", "idle_since", "on_body", "status",
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ class _Connection(asyncio.Protocol):
 
     def begin(self, call: RemoteCall) -> None:
         """Send the request of a call."""
-        self._heard = self._begun = self.complete = self._keep = self._length = False
+        self._heard = self._begun = self.complete = self._keep = False
         self._parts.clear()
         self.headers: Headers = []
         self.status = 0
@@ -209,12 +209,16 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._origin.lost(self)
-        if self.call and self.status and not self._length and error is None:
+        if self.call and self.status and error is None and not self._has_length():
             self.complete = True  # an answer without length ends with its connection
             self._tell()
         stale = self._used and not self._heard
         message = f"the backend closed the connection{f': {error}' if error else ''}"
         self._lose(Failure.STALE if stale else Failure.CLOSED, message)
+
+    def _has_length(self) -> bool:
+        """Say whether the answer tells where it ends."""
+        return self.status in {204, 304} or any(name in _LENGTHS for name, _ in self.headers)
 
     def _lose(self, failure: Failure, message: str) -> None:
         if self.call:
@@ -226,19 +230,16 @@ class _Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.status:  # trailers say nothing we pass on
-            name = name.lower()
-            self._length |= name in _LENGTHS
-            self.headers.append((name, value))
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self.complete:
             raise ValueError("a second answer to one request")
         status = self._parser.get_status_code()
         if status < 200:
-            self.headers, self._length = [], False  # 100 Continue, 103 Early Hints: the answer is still to come
+            self.headers = []  # 100 Continue, 103 Early Hints: the answer is still to come
             return
         self.status = status
-        self._length |= status in {204, 304}
 
     def on_message_complete(self) -> None:
         if self.status:

@@ -10,6 +10,7 @@ from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.hashing import BUCKETS
 from vedette.kernel.ids import check_name
+from vedette.lake.record import Record
 
 REQUESTS = "requests"
 """The measure every outcome has without bringing it: 1."""
@@ -22,7 +23,7 @@ _LARGEST = 1e100  # its square, summed up, is still a number
 _LARGEST_REVISION = 2**31 - 1
 
 
-def check_outcome(outcome: Outcome) -> None:
+def check_outcome(outcome: Outcome | Record) -> None:
     """Let a countable outcome pass.
 
     Raises:
@@ -85,7 +86,7 @@ def _check_exposure(experiment: str, arm: str, epoch: int) -> None:
         raise InvalidInput(f"an exposure to {experiment!r} has epoch {epoch}", hint="epochs count from 0")
 
 
-def _check_exposures(outcome: Outcome) -> None:
+def _check_exposures(outcome: Outcome | Record) -> None:
     if max(len(outcome.exposures), len(outcome.dimensions)) > _MOST_EXPOSURES:
         raise InvalidInput(
             f"outcome {outcome.id} has {len(outcome.exposures)} exposures and {len(outcome.dimensions)} dimensions",

@@ -34,6 +34,7 @@ from vedette.evidence.outcome import Outcome
 from vedette.kernel.errors import InvalidInput, Unavailable
 from vedette.kernel.ids import check_name, uuid7
 from vedette.lake.admission import check_outcome
+from vedette.lake.record import Record
 
 LARGEST_BATCH: Final = 5_000
 """A file, and so a batch, holds no more outcomes than this."""
@@ -123,7 +124,7 @@ class Journal:
         except OSError as error:
             raise Unavailable(f"the journal in {folder} cannot be used: {error}") from error
 
-    def append(self, outcome: Outcome) -> None:
+    def append(self, outcome: Outcome | Record) -> None:
         """Keep an outcome; when this returns, the death of the process no longer loses it.
 
         Raises:
