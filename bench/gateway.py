@@ -12,9 +12,10 @@ unlike answers a second it means something on a busy machine. Goals are on its r
 1.4 KB, or a stream of 35 events at once. Latency is from the moment a request was meant to be sent, at 100 a second
 (LiteLLM at 10); what the backend takes alone ("direct") is taken off for "added".
 
-vedette runs as its users run it: `vedette serve`, a rollout at 15 %, sticky assignment, deadlines, usage read, figures
-kept, and every outcome in the journal before the answer's last byte; "beside" is what its control plane, shipping into
-SQLite and all, takes meanwhile. nginx and Envoy read no bodies; no peer records anything.
+vedette has everything on: `vedette serve`, keys checked, limits on requests, tokens and concurrency, deadlines, a
+rollout at 15 %, sticky assignment, usage read, figures kept, and every outcome in the journal before the answer's last
+byte; "beside" is what its control plane, shipping into SQLite and all, takes meanwhile. nginx and Envoy read no bodies;
+no peer records anything.
 
 `--workers` compares one and two workers instead.
 """

@@ -101,7 +101,7 @@ def vedette(workers: int = 1, cores: tuple[int, ...] = (MEASURED,)) -> Starter:
     def start(folder: Path, backend: int) -> Iterator[Target]:
         data, log, ready = folder / f"vedette-{workers}", folder / "vedette.log", folder / "ready.json"
         shutil.rmtree(data, ignore_errors=True)
-        prepare(data, backend)
+        key = prepare(data, backend, guarded=True)
         ready.unlink(missing_ok=True)
         command = [_PYTHON, "-m", "vedette", "serve", "--data", data, "--port", "0", "--gateway-port", "0"]
         command += ["--workers", str(workers), "--ready-file", ready]
@@ -112,18 +112,23 @@ def vedette(workers: int = 1, cores: tuple[int, ...] = (MEASURED,)) -> Starter:
                 pin([gateway], cores[place % len(cores)])
             time.sleep(2)  # the first plans
             port = int(json.loads(ready.read_text())["gateway"].rpartition(":")[2])
-            yield Target(Address(port), tuple(gateways), (pid,))
+            yield Target(Address(port, key=key), tuple(gateways), (pid,))
 
     return start
 
 
 _DOCUMENTS = """
-{{apiVersion: vedette/v1, kind: Domain, metadata: {{name: claims}}, spec: {{title: Claims}}}}
+{{apiVersion: vedette/v1, kind: Domain, metadata: {{name: claims}}, spec: {{title: Claims, config: {config}}}}}
 ---
 {{apiVersion: vedette/v1, kind: ModelVersion, metadata: {{name: v1}}, spec: {{domain: claims, backend: {first}}}}}
 ---
 {{apiVersion: vedette/v1, kind: ModelVersion, metadata: {{name: v2}}, spec: {{domain: claims, backend: {second}}}}}
 """
+_GUARDED = {
+    "access": "keys",
+    "limits": {"requestsPerMinute": 10**9, "tokensPerMinute": 10**12, "concurrency": 10**6},
+    "deadline": "5m",
+}
 _ROLLOUT = """
 apiVersion: vedette/v1
 kind: Rollout
@@ -135,8 +140,12 @@ spec:
 """
 
 
-def prepare(data: Path | str, backend: int, segments: Path | str = "") -> None:
-    """Make the data of a domain whose second version has 15 % of the traffic."""
+def prepare(data: Path | str, backend: int, segments: Path | str = "", *, guarded: bool = False) -> str:
+    """Make the data of a domain whose second version has 15 % of the traffic.
+
+    A ``guarded`` one answers callers with a key, counts their requests and tokens against limits, and has a deadline;
+    its key is what this gives.
+    """
     from vedette.control.apply import apply_text
     from vedette.control.plane import open_plane
 
@@ -145,6 +154,13 @@ def prepare(data: Path | str, backend: int, segments: Path | str = "") -> None:
         for number in (1, 2)
     )
     with open_plane(data, actor="bench", segments=segments) as plane:
-        apply_text(plane, _DOCUMENTS.format(first=first, second=second), actor="bench", source="bench", dry_run=False)
+        apply_text(
+            plane,
+            _DOCUMENTS.format(first=first, second=second, config=json.dumps(_GUARDED if guarded else {})),
+            actor="bench",
+            source="bench",
+            dry_run=False,
+        )
         plane.versions.install("claims", "v1", actor="bench")
         apply_text(plane, _ROLLOUT, actor="bench", source="bench", dry_run=False)
+        return plane.keys.create("bench", actor="bench").secret if guarded else ""

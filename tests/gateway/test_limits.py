@@ -11,8 +11,9 @@ from tests.gateway.test_keys import MESSAGES, admitted, ask, hold
 from vedette.catalog.domain import DomainConfig
 from vedette.catalog.key import AdmittedKey
 from vedette.catalog.limits import Limits, Rates
+from vedette.gateway.buckets import Bucket
 from vedette.gateway.figures import summed
-from vedette.gateway.limits import Bucket, Limiter
+from vedette.gateway.limits import Limiter
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.turning import TurnedAway
 from vedette.kernel.errors import InvalidInput

@@ -10,65 +10,38 @@ hand out what it thinks is left. Requests at once are divided evenly among the w
 """
 
 import math
-from collections.abc import Mapping
 from typing import Final
 
 from vedette.catalog.key import AdmittedKey
 from vedette.catalog.limits import Rates
+from vedette.gateway.buckets import Account, Bucket, Gate
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.turning import TurnedAway
 from vedette.routing.plan import TrafficPlan
 
 _BYTES_A_TOKEN: Final = 4  # of English text, and near enough for a guess
-_MINUTE: Final = 60.0
-
-Account = tuple[str, str, str]
-"""Whose limit (``domain`` or ``key``), its name, and what it limits (``requests`` or ``tokens``)."""
-
-
-class Bucket:
-    """Holds a minute's worth and fills up evenly; gives more than it has where the price is known late."""
-
-    __slots__ = ("_at", "_left", "limit")
-
-    def __init__(self, limit: int, now: float) -> None:
-        self.limit = limit
-        self._left, self._at = float(limit), now
-
-    def left(self, now: float) -> float:
-        """Give what is in it now."""
-        passed, self._at = now - self._at, max(now, self._at)
-        self._left = min(float(self.limit), self._left + max(0.0, passed) * self.limit / _MINUTE)
-        return self._left
-
-    def take(self, amount: float, now: float) -> None:
-        """Take, or with a negative amount put back."""
-        self._left = min(float(self.limit), self.left(now) - amount)
-
-    def wait(self, amount: float, now: float) -> float:
-        """Give the seconds until ``amount`` is in it."""
-        return max(0.0, amount - self.left(now)) * _MINUTE / self.limit
+_MOST_GATES: Final = 4096
 
 
 class Ticket:
     """One request that was let in: what it holds until it leaves, and what its caller is told of the limits."""
 
-    __slots__ = ("_domain", "_drawn", "_guess", "_left", "_limiter")
+    __slots__ = ("_domain", "_gate", "_guess", "_left", "_limiter")
 
-    def __init__(self, limiter: "Limiter", domain: str, drawn: Mapping[Account, Bucket], guess: float) -> None:
-        self._limiter, self._domain, self._drawn, self._guess = limiter, domain, drawn, guess
+    def __init__(self, limiter: "Limiter", domain: str, gate: Gate, guess: float) -> None:
+        self._limiter, self._domain, self._gate, self._guess = limiter, domain, gate, guess
         self._left = False
 
     def fields(self, now: float) -> str:
         """Write the header lines OpenAI's clients read: of the tightest limit of each kind."""
-        return _told(self._drawn, now)
+        return self._gate.told(now)
 
     def leave(self, tokens: int | None, now: float) -> None:
         """Give back the place, once, and put the guess right; None when nobody counted the tokens."""
         if self._left:
             return
         self._left = True
-        self._limiter.leave(self._domain, self._drawn, 0.0 if tokens is None else tokens - self._guess, now)
+        self._limiter.leave(self._domain, self._gate, 0.0 if tokens is None else tokens - self._guess, now)
 
 
 class Limiter:
@@ -77,6 +50,7 @@ class Limiter:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._buckets: dict[Account, Bucket] = {}
+        self._gates: dict[tuple[str, str], Gate] = {}  # by domain and key
         self._inside: dict[str, int] = {}
         self._others: dict[Account, float] | None = None  # what other workers had taken when they last told
         self.workers = 1
@@ -87,53 +61,65 @@ class Limiter:
         Raises:
             TurnedAway: 429, with the seconds until it is worth to come again.
         """
-        limits = plan.config.limits
-        drawn = self._drawn("domain", plan.domain, limits, now) if limits.any else {}
-        if key is not None and key.spec.limits.any:
-            drawn |= self._drawn("key", key.name, key.spec.limits, now)
-        if not drawn and not limits.concurrency:
+        domain = plan.domain
+        gate = self._gates.get((domain, key.id if key is not None else ""))
+        if gate is None or gate.limits is not plan.config.limits or gate.key is not key:
+            gate = self._build(plan, key, now)
+        if not gate.whole and not gate.concurrency:
             return None
-        inside = self._inside.get(plan.domain, 0)
-        if limits.concurrency and inside >= math.ceil(limits.concurrency / self.workers):
-            self._metrics.limit(plan.domain, "concurrency")
-            message = f"the model {plan.domain!r} answers {limits.concurrency} requests at once, and not more"
-            raise _too_many(message, "requests", 1.0, drawn, now, "concurrency_limit_exceeded")
-        for account, bucket in drawn.items():
-            whose, name, what = account
-            if wait := bucket.wait(1.0, now):
-                self._metrics.limit(plan.domain, f"{whose}-{what}")
+        inside = self._inside.get(domain, 0)
+        if gate.concurrency and inside >= math.ceil(gate.concurrency / self.workers):
+            self._metrics.limit(domain, "concurrency")
+            message = f"the model {domain!r} answers {gate.concurrency} requests at once, and not more"
+            raise _too_many(message, "requests", 1.0, gate, now, "concurrency_limit_exceeded")
+        for bucket in gate.whole:
+            if not bucket.has_one(now):
+                whose, name, what = bucket.account
+                self._metrics.limit(domain, f"{whose}-{what}")
                 message = f"rate limit reached for {whose} {name!r}: {bucket.limit} {what} a minute"
-                raise _too_many(message, what, wait, drawn, now)
+                raise _too_many(message, what, bucket.wait(1.0, now), gate, now)
         guess = size / _BYTES_A_TOKEN
-        for account, bucket in drawn.items():
-            self._take(account, bucket, 1.0 if account[2] == "requests" else guess, now)
-        self._inside[plan.domain] = inside + 1
-        return Ticket(self, plan.domain, drawn, guess)
+        for bucket in gate.requests:
+            self._take(bucket, 1.0, now)
+        for bucket in gate.tokens:
+            self._take(bucket, guess, now)
+        self._inside[domain] = inside + 1
+        return Ticket(self, domain, gate, guess)
 
-    def leave(self, domain: str, drawn: Mapping[Account, Bucket], tokens: float, now: float) -> None:
+    def leave(self, domain: str, gate: Gate, tokens: float, now: float) -> None:
         """Take note that a request is over, and how many tokens it took beyond the guess."""
         self._inside[domain] -= 1
-        for account, bucket in drawn.items():
-            if account[2] == "tokens":
-                self._take(account, bucket, tokens, now)
+        for bucket in gate.tokens:
+            self._take(bucket, tokens, now)
 
-    def _drawn(self, whose: str, name: str, rates: Rates, now: float) -> dict[Account, Bucket]:
-        found: dict[Account, Bucket] = {}
+    def _build(self, plan: TrafficPlan, key: AdmittedKey | None, now: float) -> Gate:
+        if len(self._gates) >= _MOST_GATES:
+            self._gates.clear()
+        limits = plan.config.limits
+        buckets = self._drawn("domain", plan.domain, limits, now)
+        if key is not None:
+            buckets += self._drawn("key", key.name, key.spec.limits, now)
+        gate = self._gates[plan.domain, key.id if key is not None else ""] = Gate(limits, key, buckets)
+        return gate
+
+    def _drawn(self, whose: str, name: str, rates: Rates, now: float) -> list[Bucket]:
+        found: list[Bucket] = []
         for what, limit in (("requests", rates.requests_per_minute), ("tokens", rates.tokens_per_minute)):
             if limit:
                 account = (whose, name, what)
                 bucket = self._buckets.get(account)
                 if bucket is None or bucket.limit != limit:
-                    before, bucket = bucket, Bucket(limit, now)
+                    before, bucket = bucket, Bucket(limit, now, account)
                     if before is not None:  # another limit is no new minute
                         bucket.take(max(0.0, before.limit - before.left(now)), now)
                     self._buckets[account] = bucket
-                found[account] = bucket
+                found.append(bucket)
         return found
 
-    def _take(self, account: Account, bucket: Bucket, amount: float, now: float) -> None:
+    def _take(self, bucket: Bucket, amount: float, now: float) -> None:
         bucket.take(amount, now)
-        self._metrics.spent[account] = self._metrics.spent.get(account, 0.0) + amount
+        spent, account = self._metrics.spent, bucket.account
+        spent[account] = spent.get(account, 0.0) + amount
 
     def hear(self, total: Metrics, own: Metrics, now: float) -> None:
         """Take what the other workers took since they last told; ``own`` is this one's part of the total."""
@@ -148,30 +134,8 @@ class Limiter:
 
 
 def _too_many(
-    message: str, kind: str, wait: float, drawn: Mapping[Account, Bucket], now: float, code: str = "rate_limit_exceeded"
+    message: str, kind: str, wait: float, gate: Gate, now: float, code: str = "rate_limit_exceeded"
 ) -> TurnedAway:
     seconds = math.ceil(wait)
-    fields = f"retry-after: {seconds}\r\n{_told(drawn, now)}".encode()
+    fields = f"retry-after: {seconds}\r\n{gate.told(now)}".encode()
     return TurnedAway(429, f"{message}; try again in {seconds} s", code, kind=kind, fields=fields)
-
-
-def _told(drawn: Mapping[Account, Bucket], now: float) -> str:
-    told = ""
-    for what in ("requests", "tokens"):
-        buckets = [bucket for account, bucket in drawn.items() if account[2] == what]
-        if buckets:
-            tightest = min(buckets, key=lambda bucket: bucket.left(now))
-            told += (
-                f"x-ratelimit-limit-{what}: {tightest.limit}\r\n"
-                f"x-ratelimit-remaining-{what}: {max(0, int(tightest.left(now)))}\r\n"
-                f"x-ratelimit-reset-{what}: {_span(tightest.wait(tightest.limit, now))}\r\n"
-            )
-    return told
-
-
-def _span(seconds: float) -> str:
-    """Write a time as OpenAI does: ``120ms``, ``1.5s``, ``6m0s``."""
-    if seconds < 1:
-        return f"{math.ceil(seconds * 1000)}ms"
-    minutes, rest = divmod(math.ceil(seconds * 1000) / 1000, 60)
-    return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"
