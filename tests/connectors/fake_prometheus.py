@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -58,15 +59,15 @@ def _fits(labels: Mapping[str, str], label: str, operator: str, text: str) -> bo
 
 
 @contextmanager
-def serving() -> Iterator[FakePrometheus]:
-    """Run one for as long as the block lasts."""
+def serving(context: ssl.SSLContext | None = None) -> Iterator[FakePrometheus]:
+    """Run one for as long as the block lasts, behind TLS where a context is given."""
     prometheus = FakePrometheus()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             asked = parse_qs(parts.query)
-            prometheus.headers = dict(self.headers)
+            prometheus.headers = {name.lower(): value for name, value in self.headers.items()}
             prometheus.asked.append(asked["query"][0])
             prometheus.held.wait()
             code, body = prometheus.answer or _said(prometheus.query(asked["query"][0], float(asked["time"][0])))
@@ -79,9 +80,11 @@ def serving() -> Iterator[FakePrometheus]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    prometheus.url = f"http://127.0.0.1:{server.server_port}"
+    prometheus.url = f"http{'s' if context else ''}://localhost:{server.server_port}"
     try:
         yield prometheus
     finally:

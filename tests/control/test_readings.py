@@ -6,10 +6,7 @@ import pytest
 from tests.connectors.fake_prometheus import FakePrometheus, serving
 from tests.control.world import TICK, World
 
-from vedette.catalog.domain import DomainSpec
 from vedette.control.readings import Readings
-from vedette.kernel.documents import load
-from vedette.kernel.errors import InvalidInput, Unavailable
 from vedette.rollouts.machine import Phase
 
 ALL = 'http_requests_total{service="$domain",version="$version"}'

@@ -24,6 +24,7 @@ HOUR = 3600.0
 
 Labels = frozenset[tuple[str, str]]
 """What tells one series of a selector from the others."""
+_Growth = tuple[FloatArray, FloatArray, FloatArray]
 
 
 @record
@@ -85,8 +86,10 @@ class Counting:
                 )
         seen = self._seen(each for group in groups.values() for each in group)
         for name, group in groups.items():
-            for series in group:
-                self._add(name, series, seen, windows)
+            grown = [part for series in group if (part := self._grown(name, series, seen)) is not None]
+            if grown:
+                begins, ends, amounts = (np.concatenate(parts) for parts in zip(*grown, strict=True))
+                self._count(name, begins, ends, amounts, windows)
         for target, times in seen.items():
             self._targets[target] = float(times[-1])
 
@@ -105,29 +108,37 @@ class Counting:
                 times[target].append(np.array([before]))
         return {target: np.unique(np.concatenate(parts)) for target, parts in times.items()}
 
-    def _add(self, name: str, series: Series, seen: Mapping[Labels, FloatArray], windows: Sequence[Window]) -> None:
-        key = (name, series.labels)
-        times, values = series.times, series.values
+    def _grown(self, name: str, series: Series, seen: Mapping[Labels, FloatArray]) -> _Growth | None:
+        """Give by how much a series grew between which times, since what was known of it."""
+        key, times, values = (name, series.labels), series.times, series.values
         before = self._last.get(key)
         if before is not None:
             fresh = times > before[0]
             times, values = times[fresh], values[fresh]
         if not times.size:
-            return
+            return None
         if before is None:
             earlier = seen[_target(series)]
             earlier = earlier[earlier < times[0]]
             before = (float(earlier[-1]), 0.0) if earlier.size else (float(times[0]), float(values[0]))
         self._last[key] = (float(times[-1]), float(values[-1]))
         self._sampled[name] = max(self._sampled.get(name, 0.0), float(times[-1]))
-        begins = np.concatenate([[before[0]], times[:-1]])
-        grown = np.diff(values, prepend=before[1])
-        grown = np.where(grown < 0, values, grown)
+        begins, was = np.empty_like(times), np.empty_like(values)
+        begins[0], was[0] = before
+        begins[1:], was[1:] = times[:-1], values[:-1]
+        return begins, times, np.where(values < was, values, values - was)
+
+    def _count(
+        self, name: str, begins: FloatArray, ends: FloatArray, amounts: FloatArray, windows: Sequence[Window]
+    ) -> None:
+        """Add growth to the cells of the windows that hold it."""
         growth = self._growth[name]
         for window in windows:
-            inside = (begins >= window.begin) & (times <= window.end) & (grown > 0)
-            hours, where = np.unique(times[inside] // HOUR, return_inverse=True)
-            for hour, amount in zip(hours, np.bincount(where, grown[inside], hours.size), strict=True):
+            inside = (begins >= window.begin) & (ends <= window.end) & (amounts > 0)
+            if not inside.any():
+                continue
+            hours, where = np.unique(ends[inside] // HOUR, return_inverse=True)
+            for hour, amount in zip(hours, np.bincount(where, amounts[inside]), strict=True):
                 cell = (window.revision, int(hour))
                 growth[cell] = growth.get(cell, 0.0) + float(amount)
 
