@@ -64,6 +64,9 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[FakePrometheus]:
     prometheus = FakePrometheus()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             asked = parse_qs(parts.query)

@@ -6,6 +6,7 @@ import os
 import shutil
 import ssl
 import subprocess
+from typing import Any
 
 import pytest
 from tests.connectors.fake_prometheus import serving
@@ -29,14 +30,14 @@ def server():
         yield made
 
 
-def source(url: str, **fields: str) -> PrometheusSource:
+def source(url: str, **fields: Any) -> PrometheusSource:
     """Make a source at this address."""
     return PrometheusSource(
         prometheus=url, bad='n{version="$version",code="500"}', total='n{version="$version"}', **fields
     )
 
 
-def ask(url: str, environment: dict[str, str] | None = None, *, timeout: float = 5.0, **fields: str):
+def ask(url: str, environment: dict[str, str] | None = None, *, timeout: float = 5.0, **fields: Any):
     """Ask for the samples of v2."""
     with Asker(source(url, **fields), timeout=timeout, environment=environment or {}) as asker:
         return asker.samples(QUERY, since=15.0, until=30.0)
@@ -52,12 +53,14 @@ def test_samples_are_given_as_they_were_scraped(server):
 
 def test_secrets_are_read_from_the_environment(server):
     """A bearer token, or a name with a password, comes from the variable that the source names."""
-    ask(server.url, {"MESH_TOKEN": " t0ken\n"}, token_env="MESH_TOKEN")
+    token: dict[str, Any] = {"token_env": "MESH_TOKEN"}
+    password: dict[str, Any] = {"username": "ada", "password_env": "MESH_PASSWORD"}
+    ask(server.url, {"MESH_TOKEN": " t0ken\n"}, **token)
     assert server.headers["authorization"] == "Bearer t0ken"
-    ask(server.url, {"MESH_PASSWORD": "s3cret"}, username="ada", password_env="MESH_PASSWORD")
+    ask(server.url, {"MESH_PASSWORD": "s3cret"}, **password)
     assert base64.b64decode(server.headers["authorization"].removeprefix("Basic ")) == b"ada:s3cret"
     with pytest.raises(Unavailable, match="MESH_TOKEN holds no secret"):
-        ask(server.url, token_env="MESH_TOKEN")
+        ask(server.url, **token)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_silence_is_not_waited_for(server):
 def test_answer_that_trickles_is_cut(server, monkeypatch):
     """An answer of which a byte comes now and then, never late enough for the connection, has to end in time too."""
     seconds = iter([0.0, 4.0, 6.0])
-    monkeypatch.setattr(prometheus.time, "monotonic", lambda: next(seconds, 6.0))
+    monkeypatch.setattr("vedette.connectors.prometheus.time.monotonic", lambda: next(seconds, 6.0))
     server.answer = (200, b" " * 300_000)
     with pytest.raises(Unavailable, match="within 5 s"):
         ask(server.url)

@@ -106,6 +106,6 @@ def test_only_a_rate_that_is_better_lower_has_a_source():
         {"kind": MetricKind.RATE, "better": "higher"},
     ):
         with pytest.raises(InvalidInput, match="source"):
-            Metric(name="mesh", measure="mesh", source=source(), **fields)  # type: ignore[arg-type]  # by name
+            Metric(name="mesh", measure="mesh", source=source(), **fields)
     with pytest.raises(InvalidInput, match="measure"):
         Metric(name="errors-too", kind=MetricKind.RATE)

@@ -51,7 +51,7 @@ class Wanted:
 
 @record
 class Outside:
-    """What sources say; ``readable`` is False while one that decides has just been asked for the first time."""
+    """What sources say; ``readable`` is False while one that decides cannot have said anything yet."""
 
     observations: Mapping[str, Observation]
     readable: bool = True
@@ -84,13 +84,9 @@ class Readings:
         for it in wanted:
             reading = self._reading(it, elapsed)
             self._read(reading, it, moment, elapsed)
-            counted, failure = reading.said
-            if counted is None:
-                observations[it.metric] = Unmeasured(why=failure or "it was not read yet")
-                readable &= not it.decides or elapsed - reading.since > it.source.stale
-                continue
-            seen = observe_counts(it.source, counted, step_plan=it.step_plan, now=moment)
-            observations[it.metric] = Unmeasured(why=failure) if failure and isinstance(seen, Unmeasured) else seen
+            seen = observations[it.metric] = reading.seen(it, moment)
+            if isinstance(seen, Unmeasured) and it.decides:
+                readable &= not reading.is_young(it, moment, elapsed)
         return Outside(observations=observations, readable=readable)
 
     def keep(self, rollouts: Collection[str]) -> None:
@@ -145,6 +141,20 @@ class _Reading:
     def is_of(self, it: Wanted) -> bool:
         """Say whether this reads what is wanted."""
         return self._what == (it.attempt, it.source, it.domain, it.canary, it.stable)
+
+    def seen(self, it: Wanted, moment: float) -> Observation:
+        """Give what a look sees of it."""
+        counted, failure = self.said
+        if counted is None:
+            return Unmeasured(why=failure or "it was not read yet")
+        seen = observe_counts(it.source, counted, step_plan=it.step_plan, now=moment)
+        return Unmeasured(why=failure) if failure and isinstance(seen, Unmeasured) else seen
+
+    def is_young(self, it: Wanted, moment: float, elapsed: float) -> bool:
+        """Say whether nothing measured is no news yet: before a first answer, and when a step has just begun."""
+        first = self.said[0] is None and elapsed - self.since <= it.source.stale
+        begins = min((window.begin for window in it.windows if window.revision >= it.step_plan), default=moment)
+        return first or moment - begins <= it.source.stale
 
     def read(self, windows: tuple[Window, ...], moment: float, stop: threading.Event) -> None:
         """Read on to ``moment``; whatever goes wrong is said, and tried again the next time."""
@@ -201,7 +211,7 @@ def traffic_of(metric: Metric, domain: str, stable: str, now: datetime) -> tuple
         }
     counting = Counting()
     counting.feed(found, (Window(revision=0, begin=since - 1, end=until),))
-    times = [float(at) for series in found["total"] for at in (series.times[:1], series.times[-1:]) if at.size]
+    times = [at for series in found["total"] for at in series.times.tolist()]
     bad, total = counting.of("bad").total, counting.of("total").total
     if not 0 < bad < total:
         raise InvalidInput(
