@@ -1,8 +1,8 @@
 """The one loop: look at every active rollout and experiment this replica holds, ask what follows, commit it.
 
-Level-triggered: nothing is remembered here that is not stored, but a cache of leases. Killing the process between any
-two writes and starting again comes to the same end. A pass that changes nothing writes nothing (leases apart, which
-are the proof that somebody watches).
+Level-triggered: nothing is remembered here that is not stored, but a cache of leases, and of what sources counted,
+which they tell anew. Killing the process between any two writes and starting again comes to the same end. A pass that
+changes nothing writes nothing (leases apart, which are the proof that somebody watches).
 """
 
 import logging
