@@ -1,7 +1,7 @@
 """Write the reference pages that are drawn from the code: `python -m scripts.reference` (tests compare them)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -9,12 +9,14 @@ from typing import TypeVar
 from vedette.api.app import create_app
 from vedette.control.plane import open_plane
 from vedette.evidence.metric import BUILT_IN
+from vedette.evidence.source import PrometheusSource
 from vedette.experiments.machine import TRANSITIONS as EXPERIMENT_TRANSITIONS
 from vedette.experiments.verdict import STATUSES
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.settings import GatewaySettings
 from vedette.governance.roles import GRANTS, Role
 from vedette.kernel.decision import REASONS
+from vedette.kernel.records import camel
 from vedette.rollouts.machine import ACTIVE
 from vedette.rollouts.machine import TRANSITIONS as ROLLOUT_TRANSITIONS
 from vedette.stats.cautions import CAUTIONS
@@ -89,6 +91,10 @@ is reported whatever else is known; a broken split comes next, and then whether 
 def metrics() -> str:
     """Render the metrics every domain has, and those a gateway exports."""
     own = "\n".join(f"| `{m.name}` | {m.kind} of `{m.measure}` | {m.better} | {m.unit or '–'} |" for m in BUILT_IN)
+    sourced = "\n".join(
+        f"| `{camel(field.name)}` | {_default(field)} | {_SOURCE_FIELDS[field.name]} |"
+        for field in fields(PrometheusSource)
+    )
     lines = Metrics().text([], []).decode().splitlines()
     kinds = dict(line.split(" ", 3)[2:] for line in lines if line.startswith("# TYPE "))
     texts = dict(line.split(" ", 3)[2:] for line in lines if line.startswith("# HELP "))
@@ -96,9 +102,29 @@ def metrics() -> str:
     return (
         "# Metrics\n\n## Metrics every domain has\n\nGuardrails name these, or metrics the domain declares itself.\n\n"
         f"| metric | what | better | unit |\n|---|---|---|---|\n{own}\n\n"
+        f"## Metrics with a source\n\n{_SOURCE}\n\n| field | default | what |\n|---|---|---|\n{sourced}\n\n"
         "## Metrics a gateway exports\n\n`GET /metrics` of the gateway, in Prometheus' text format.\n\n"
         f"| metric | kind | what |\n|---|---|---|\n{exported}\n"
     )
+
+
+_SOURCE = """A rate of a domain may have a `source`: two counters that a Prometheus scrapes. It guards rollouts, and
+nothing else. [How to guard a rollout by Prometheus](../guides/prometheus.md)."""
+_SOURCE_FIELDS = {
+    "prometheus": "the address of its HTTP API, or of what speaks it",
+    "bad": "a selector of counters of bad events, with `$version` and, if you like, `$domain`",
+    "total": "a selector of counters of all events, good and bad",
+    "token_env": "the environment variable of the server that holds a bearer token",
+    "username": "who asks, with `passwordEnv`",
+    "password_env": "the environment variable of the server that holds the password",
+    "settle": "how long after a change of traffic counting begins",
+    "stale": "an arm whose newest sample is older was not measured: at least twice the scrape interval",
+    "dispersion": "the variance of the counts over their mean, 1 or more: events that come in clumps weigh less",
+}
+
+
+def _default(field: "Field[object]") -> str:
+    return "required" if field.default is MISSING else f"`{field.default!r}`" if field.default != "" else "none"
 
 
 def gateway_settings() -> str:

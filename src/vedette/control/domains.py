@@ -189,8 +189,8 @@ def _refuse_dependants(change: Change, domain: Domain, event: DomainEvent) -> No
 
 
 def _keep_metrics(change: Change, wanted: Domain) -> None:
-    """Refuse to take away a metric that a running experiment measures."""
-    known = {metric.name for metric in (*BUILT_IN, *wanted.config.metrics)}
+    """Refuse to take away a metric that a running experiment measures, or to read it from where no units are known."""
+    known = {metric.name for metric in (*BUILT_IN, *wanted.config.metrics) if metric.source is None}
     for experiment in experiments.running(change.connection, wanted.id):
         if gone := sorted({use.metric for use in experiment.spec.metrics} - known):
             raise Refused(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from vedette.control.look import lease_name, take_look
+from vedette.control.readings import Ask, Outside, Wanted
 from vedette.control.traffic import Traffic
 from vedette.evidence.metric import Metric
 from vedette.evidence.summary import EMPTY
@@ -86,14 +87,15 @@ def explain(
 ) -> Explanation:
     """Look now, decide, write nothing; and check that the last stored verdicts follow from their stored evidence.
 
-    Of a rollout at its end the last look is shown: what is stable may be another version now.
+    Of a rollout at its end the last look is shown: what is stable may be another version now. Sources outside are not
+    asked: what they said is in the last look that the reconciler stored.
     """
-    look = take_look(connection, lake, traffic, stored, now)
+    looks = rollouts.looks(connection, stored.id, limit=1, newest_first=True).items
+    look = take_look(connection, lake, traffic, stored, now, _recalled(stored, looks))
     name = lease_name(stored)
     watched = leases.watched(connection, [name])[name]
     step = advance(stored.spec, stored.status, look, Moment(utc=now, watched=watched))
     decisions = rollouts.decisions(connection, stored.id, limit=1, newest_first=True).items
-    looks = rollouts.looks(connection, stored.id, limit=1, newest_first=True).items
     if stored.status.phase not in ACTIVE:
         last = recorded(looks[0]) if looks else None
         look = evolve(look, observations=last.observations if last else {}, exposures=last.exposures if last else ())
@@ -112,6 +114,17 @@ def explain(
         last=decisions[0] if decisions else None,
         rederived=_rederived(stored.spec, looks[0]) if looks and looks[0].attempt == stored.status.attempt else None,
     )
+
+
+def _recalled(stored: StoredRollout, looks: Sequence[StoredLook]) -> Ask:
+    """Give what sources said at the last look of this attempt."""
+    mine = [recorded(look).observations for look in looks if look.attempt == stored.status.attempt]
+
+    def ask(wanted: Sequence[Wanted]) -> Outside:
+        names = {it.metric for it in wanted}
+        return Outside(observations={name: it for seen in mine for name, it in seen.items() if name in names})
+
+    return ask
 
 
 def recorded(look: StoredLook) -> RecordedLook:

@@ -1,13 +1,17 @@
 """Gathering one look at a rollout: from the store where it is, from the lake what happened."""
 
 import logging
+import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from vedette.catalog.domain import DomainConfig
 from vedette.control.commit import UNDO
+from vedette.control.readings import Ask, Wanted
 from vedette.control.traffic import Traffic
+from vedette.evidence.counters import Window
 from vedette.evidence.metric import BUILT_IN, Metric
 from vedette.evidence.summary import EMPTY
 from vedette.kernel.errors import Corrupt, Unavailable
@@ -17,6 +21,7 @@ from vedette.rollouts.advance import Look, Peer, reached
 from vedette.rollouts.machine import ACTIVE, RolloutStatus
 from vedette.rollouts.observation import exposures, observe
 from vedette.store import domains, plans, rollouts, versions
+from vedette.store.plans import StoredPlan
 from vedette.store.rollouts import StoredRollout
 
 log = logging.getLogger(__name__)
@@ -35,8 +40,13 @@ def lease_name(stored: StoredRollout) -> str:
     return f"group/{group.name}" if group else f"rollout/{stored.id}"
 
 
-def take_look(connection: Connection, lake: LakeReader, traffic: Traffic, stored: StoredRollout, now: datetime) -> Look:
-    """Gather all that one look at a rollout sees; evidence that cannot be read makes it ``readable=False``."""
+def take_look(
+    connection: Connection, lake: LakeReader, traffic: Traffic, stored: StoredRollout, now: datetime, ask: Ask
+) -> Look:
+    """Gather all that one look at a rollout sees; evidence that cannot be read makes it ``readable=False``.
+
+    ``ask`` gives, at once, what is known of metrics that have a source.
+    """
     spec, status = stored.spec, stored.status
     newest = plans.current(connection, stored.domain)
     stable = versions.aliases(connection, stored.domain).get("stable", "")
@@ -50,8 +60,10 @@ def take_look(connection: Connection, lake: LakeReader, traffic: Traffic, stored
     )
     if status.started_at is None:
         return bare
-    weights = _weights(connection, stored.id, status)
+    attempt = _attempt(connection, stored.id, status)
+    weights = {it.plan.revision: it.plan.canary.weight / 10_000 for it in attempt if it.plan.canary}
     config = domains.get(connection, stored.domain).config
+    outside = ask(_wanted(stored, config, stable, attempt))
     try:
         evidence = lake.evidence(
             stored.domain,
@@ -70,28 +82,70 @@ def take_look(connection: Connection, lake: LakeReader, traffic: Traffic, stored
         evidence = evidence.with_units()
     return evolve(
         bare,
-        observations={metric.name: observe(metric, evidence, status.step_plan) for metric in _metrics(config)},
+        observations={
+            **{it.name: observe(it, evidence, status.step_plan) for it in _measured(config)},
+            **outside.observations,
+        },
         exposures=exposures(evidence, weights),
         stable_healthy=healthy,
+        readable=outside.readable,
     )
 
 
-def _metrics(config: DomainConfig) -> tuple[Metric, ...]:
-    return (*BUILT_IN, *config.metrics)
+def _measured(config: DomainConfig) -> tuple[Metric, ...]:
+    """Give the metrics that outcomes hold."""
+    return (*BUILT_IN, *(metric for metric in config.metrics if metric.source is None))
 
 
-def _weights(connection: Connection, rollout: str, status: RolloutStatus) -> dict[int, float]:
-    """Give the canary weight (percent) of every plan revision of this attempt."""
-    weights: dict[int, float] = {}
+def _wanted(
+    stored: StoredRollout, config: DomainConfig, stable: str, attempt: Sequence[StoredPlan]
+) -> tuple[Wanted, ...]:
+    """Give the sourced metrics that guard the rollout, and when each plan of the attempt was in force."""
+    sources = {metric.name: metric.source for metric in config.metrics}
+    return tuple(
+        Wanted(
+            rollout=stored.id,
+            attempt=stored.status.attempt,
+            domain=stored.domain,
+            canary=stored.spec.version,
+            stable=stable,
+            metric=guardrail.metric,
+            source=source,
+            windows=_windows(attempt, source.settle),
+            step_plan=stored.status.step_plan,
+            decides=not guardrail.dry_run and guardrail.metric not in stored.status.overruled,
+        )
+        for guardrail in stored.spec.guardrails
+        if (source := sources.get(guardrail.metric))
+    )
+
+
+def _windows(attempt: Sequence[StoredPlan], settle: float) -> tuple[Window, ...]:
+    """Say when each plan was in force: from ``settle`` seconds after it was published until the next one was.
+
+    Confirmations of replaced plans are not kept, and a replica that takes over must count in the same windows.
+    """
+    begun = [it.created_at.timestamp() for it in attempt]
+    return tuple(
+        Window(revision=it.plan.revision, begin=begin + settle, end=max(begin + settle, end))
+        for it, begin, end in zip(attempt, begun, [*begun[1:], math.inf], strict=True)
+    )
+
+
+def _attempt(connection: Connection, rollout: str, status: RolloutStatus) -> tuple[StoredPlan, ...]:
+    """Give every plan of this attempt in which the canary had traffic, in order."""
+    found: list[StoredPlan] = []
     after = None
     while True:
-        found = plans.history(connection, rollout=rollout, after=after, limit=1000)
-        for stored in found.items:
-            if stored.plan.canary and stored.attempt == status.attempt and stored.plan.revision >= status.first_plan:
-                weights[stored.plan.revision] = stored.plan.canary.weight / 10_000
-        if found.next is None:
-            return weights
-        after = found.next
+        page = plans.history(connection, rollout=rollout, after=after, limit=1000)
+        found += [
+            it
+            for it in page.items
+            if it.plan.canary and it.attempt == status.attempt and it.plan.revision >= status.first_plan
+        ]
+        if page.next is None:
+            return tuple(sorted(found, key=lambda it: it.plan.revision))
+        after = page.next
 
 
 def _tenants(connection: Connection, domain: str, since: datetime) -> tuple[str, ...]:

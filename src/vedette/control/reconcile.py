@@ -1,8 +1,8 @@
 """The one loop: look at every active rollout and experiment this replica holds, ask what follows, commit it.
 
-Level-triggered: nothing is remembered here that is not stored, but a cache of leases. Killing the process between any
-two writes and starting again comes to the same end. A pass that changes nothing writes nothing (leases apart, which
-are the proof that somebody watches).
+Level-triggered: nothing is remembered here that is not stored, but a cache of leases, and of what sources counted,
+which they tell anew. Killing the process between any two writes and starting again comes to the same end. A pass that
+changes nothing writes nothing (leases apart, which are the proof that somebody watches).
 """
 
 import logging
@@ -18,6 +18,7 @@ from vedette.control.foundation import Ground
 from vedette.control.holding import Holding
 from vedette.control.instruments import Instruments
 from vedette.control.look import lease_name, take_look
+from vedette.control.readings import Readings
 from vedette.control.rollouts import CanaryDeployment
 from vedette.control.traffic import Traffic
 from vedette.kernel.clock import Moment
@@ -55,6 +56,7 @@ class Reconciler:
         self._instruments = instruments
         self._holding = Holding(changes, instruments, ttl)
         self._last_looks: dict[str, object] = {}
+        self._readings = Readings(instruments)
         canary = CanaryDeployment(Ground(changes=changes, traffic=traffic, lake=lake, instruments=instruments))
         self._experiments = ExperimentMover(changes, traffic, lake, canary, instruments)
 
@@ -82,6 +84,7 @@ class Reconciler:
             self._experiments.forget()
         self._last_looks = {it.id: self._last_looks[it.id] for it in active if it.id in self._last_looks}
         self._experiments.forget(but={it.id for it in tests})
+        self._readings.keep({it.id for it in active if lease_name(it) in self._holding})
         moves = [(f"rollout {it.id}", lease_name(it), partial(self._move, it)) for it in active]
         moves += [
             (f"experiment {it.id}", experiment_look.lease_name(it), partial(self._move_experiment, it)) for it in tests
@@ -90,6 +93,7 @@ class Reconciler:
 
     def release(self) -> None:
         """Give every lease back, with the time watched so far, so that another replica need not wait."""
+        self._readings.close()
         self._holding.release()
 
     def _pass(self, what: str, lease: str, move: Callable[[], bool]) -> bool:
@@ -116,7 +120,7 @@ class Reconciler:
         with self._changes.reading() as connection:
             if rollouts.get(connection, stored.id).revision != stored.revision:
                 return False
-            look = take_look(connection, self._lake, self._traffic, stored, now)
+            look = take_look(connection, self._lake, self._traffic, stored, now, partial(self._readings.of, now=now))
         step = advance(stored.spec, stored.status, look, Moment(utc=now, watched=watched))
         seen = self._changed(stored, look, step, Moment(utc=now, watched=watched))
         if step.status != stored.status:

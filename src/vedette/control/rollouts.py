@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from vedette.control import insight
+from vedette.control import insight, readings
 from vedette.control.admission import Schedule, admit, find, spec_of
 from vedette.control.commit import commit, settle
 from vedette.control.foundation import Foundation
@@ -178,20 +178,27 @@ class CanaryDeployment:
     ) -> RolloutPlan:
         """Say, before starting, how long each step must last to see a metric get ``ratio`` times worse.
 
-        Traffic and bad rate are read from the domain's last day unless given; the metric is the first rate guarded.
+        Traffic and bad rate are read from the domain's last day unless given (of a metric with a source: from the
+        source's last hour); the metric is the first rate guarded.
 
         Raises:
+            Unavailable: the metric's source does not answer.
             InvalidInput: the domain had no traffic and none was given, or a figure is out of range.
         """
         spec = spec_of(domain_id, model_version, rollout_schedule)
         with self._changes.reading() as connection:
             config = domains.get(connection, domain_id).config
+            stable = versions.aliases(connection, domain_id).get("stable", "")
         rates = [g.metric for g in spec.guardrails if config.metric(g.metric).kind is MetricKind.RATE]
         if not metric and not rates:
             raise InvalidInput("none of the guardrails is a rate", hint="plan needs a rate, such as errors")
         chosen = config.metric(metric or rates[0])
         if requests_per_minute is None or bad_rate is None:
-            seen, measured = insight.traffic_of(self._lake, domain_id, chosen, self._instruments.now())
+            now = self._instruments.now()
+            if chosen.source is None:
+                seen, measured = insight.traffic_of(self._lake, domain_id, chosen, now)
+            else:
+                seen, measured = readings.traffic_of(chosen, domain_id, stable, now)
             requests_per_minute = seen if requests_per_minute is None else requests_per_minute
             bad_rate = measured if bad_rate is None else bad_rate
         return planning.plan(

@@ -7,6 +7,7 @@ outcomes become one figure.
 from enum import StrEnum
 from typing import Literal
 
+from vedette.evidence.source import PrometheusSource
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
@@ -23,20 +24,36 @@ class MetricKind(StrEnum):
 
 @record
 class Metric:
-    """One metric: a kind over a measure, and the direction in which it is better."""
+    """One metric: a kind over a measure, and the direction in which it is better.
+
+    A rate with a ``source`` is read from there and not from outcomes, so it needs no measure; it can guard rollouts,
+    and nothing else.
+    """
 
     name: str
     kind: MetricKind
-    measure: str
+    measure: str = ""
     better: Literal["lower", "higher"] = "lower"
     denominator: str = ""
     quantile: float = 0.95
     unit: str = ""
+    source: PrometheusSource | None = None
 
     def __post_init__(self) -> None:
         """Refuse a metric that cannot be computed."""
         check_name(self.name, "metric")
-        check_name(self.measure, "measure")
+        if self.source is None or self.measure:
+            check_name(self.measure, "measure")
+        if self.source is not None and self.kind is not MetricKind.RATE:
+            raise InvalidInput(
+                f"{self.name!r} is a {self.kind}, and only a rate can have a source",
+                hint="counts have a test that is valid at every look; name counters of bad and of all events",
+            )
+        if self.source is not None and self.better != "lower":
+            raise InvalidInput(
+                f"{self.name!r} has a source, which counts bad events: it is better when lower",
+                hint="leave better out, and let bad count what is bad",
+            )
         if (self.kind is MetricKind.RATIO) != bool(self.denominator):
             raise InvalidInput("a ratio needs a denominator, and nothing else has one")
         if not 0 < self.quantile < 1:

@@ -115,7 +115,17 @@ class MetricUse:
             raise InvalidInput(f"margin must be 0 to 1 (0.1 is 10 %), not {self.margin}")
 
     def measured(self, metric: Metric) -> Measured:
-        """Join the use with the declaration; of live traffic, every mean is a sum over a count of requests."""
+        """Join the use with the declaration; of live traffic, every mean is a sum over a count of requests.
+
+        Raises:
+            InvalidInput: the metric has a source, which knows nothing of units.
+        """
+        if metric.source is not None:
+            raise InvalidInput(
+                f"{metric.name!r} is read from Prometheus, which does not know whose requests it counts: an experiment"
+                " compares units",
+                hint="guard a rollout with it, or record it with outcomes and declare a metric on that",
+            )
         if metric.kind is MetricKind.QUANTILE:
             return Quantile(
                 metric.measure,

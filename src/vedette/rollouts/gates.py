@@ -25,6 +25,7 @@ from vedette.rollouts.observation import (
     Observation,
     QuantileObservation,
     RateObservation,
+    Unmeasured,
 )
 from vedette.rollouts.spec import Guardrail, RolloutSpec
 from vedette.stats.clusters import MINIMUM_CLUSTERS, compare_clusters
@@ -138,6 +139,8 @@ def judge(guardrail: Guardrail, seen: Observation | None, alpha: float, steps: i
     match seen:
         case None:
             return _insufficient(guardrail, "none", alpha, 0.0, "was not measured")
+        case Unmeasured():
+            return _insufficient(guardrail, "none", alpha, 0.0, f"was not measured: {seen.why}")
         case RateObservation():
             return _judge_rate(guardrail, seen, alpha)
         case MeanObservation():

@@ -88,7 +88,15 @@ class QuantileObservation:
     design_effect: float
 
 
-Observation = Annotated[RateObservation | MeanObservation | QuantileObservation, Discriminator("kind")]
+@record
+class Unmeasured:
+    """Nothing, and why: what the metric is read from did not answer, or its answer cannot be counted."""
+
+    kind: Literal["unmeasured"] = "unmeasured"
+    why: str
+
+
+Observation = Annotated[RateObservation | MeanObservation | QuantileObservation | Unmeasured, Discriminator("kind")]
 """What one look saw of one metric."""
 
 

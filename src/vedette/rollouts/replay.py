@@ -14,7 +14,7 @@ from vedette.kernel.decision import Action
 from vedette.kernel.records import evolve, record
 from vedette.rollouts.advance import Look, advance
 from vedette.rollouts.machine import Phase, RolloutStatus
-from vedette.rollouts.observation import Exposure, Observation, RateCell, RateObservation
+from vedette.rollouts.observation import Exposure, Observation, RateCell, RateObservation, Unmeasured
 from vedette.rollouts.spec import RolloutSpec
 
 
@@ -133,6 +133,7 @@ class _Tape:
         self.other_kinds: set[str] = set()
         self._homes: dict[int, _Home] = {}
         self._rates: dict[str, dict[_Key, RateCell]] = {}
+        self._recorded: dict[str, dict[_Key, RateCell]] = {}
         self._exposures: dict[_Key, Exposure] = {}
 
     def take(self, before: RecordedLook | None, look: RecordedLook, weight: float) -> None:
@@ -149,13 +150,22 @@ class _Tape:
         for exposure in look.exposures:
             self._expose(exposure, earlier.get((exposure.revision, exposure.hour)), self._homes[exposure.revision])
         for name, observation in look.observations.items():
+            if isinstance(observation, Unmeasured):
+                continue  # what was known of it before is known still
             if not isinstance(observation, RateObservation):
                 self.other_kinds.add(name)
                 continue
-            past = before.observations.get(name) if before else None
-            known = {(c.revision, c.hour): c for c in past.cells} if isinstance(past, RateObservation) else {}
+            known = self._recorded.get(name, {})
             for cell in observation.cells:
-                self._count(name, cell, known.get((cell.revision, cell.hour)), self._homes[cell.revision])
+                self._count(name, cell, known.get((cell.revision, cell.hour)), self._home(cell.revision, look, weight))
+            self._recorded[name] = {(cell.revision, cell.hour): cell for cell in observation.cells}
+
+    def _home(self, revision: int, look: RecordedLook, weight: float) -> "_Home":
+        """Give where a plan's counts belong; a source may have counted under a plan before the gateways shipped any."""
+        if revision not in self._homes:
+            scale = _Scale.of(look.weight, weight)
+            self._homes[revision] = _Home(plan=self.plan, weight=weight, scale=scale)
+        return self._homes[revision]
 
     def _expose(self, now: Exposure, before: Exposure | None, home: "_Home") -> None:
         then = before or evolve(now, canary=0.0, stable=0.0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vedette.catalog.domain import DomainConfig
-from vedette.evidence.metric import BUILT_IN
+from vedette.evidence.metric import BUILT_IN, Metric
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.records import record
 from vedette.routing.override import read_rule
@@ -90,7 +90,7 @@ def from_fields(said: Mapping[str, str], config: DomainConfig) -> DraftFields:
     ]
     if fresh:
         arms[0] = ArmFields(name="base")
-    names = [*(metric.name for metric in config.metrics), *(metric.name for metric in BUILT_IN)]
+    names = [*(metric.name for metric in _own(config)), *(metric.name for metric in BUILT_IN)]
     names = list(dict.fromkeys(names))
     metrics = tuple(
         _first(name, config)
@@ -104,10 +104,16 @@ def from_fields(said: Mapping[str, str], config: DomainConfig) -> DraftFields:
 
 def _first(name: str, config: DomainConfig) -> MetricFields:
     """Choose what a metric is for until somebody does: the first one declared decides, errors guard."""
-    own = config.metrics[0].name if config.metrics else "latency-mean"
+    declared = _own(config)
+    own = declared[0].name if declared else "latency-mean"
     if name == own:
         return MetricFields(name=name, role="primary")
     return MetricFields(name=name, role="guardrail", margin="10") if name == "errors" else MetricFields(name=name)
+
+
+def _own(config: DomainConfig) -> list[Metric]:
+    """Give the domain's metrics that an experiment can measure: what has a source knows no units."""
+    return [metric for metric in config.metrics if metric.source is None]
 
 
 def design_of(fields: DraftFields) -> dict[str, Any]:
