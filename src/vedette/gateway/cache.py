@@ -8,8 +8,10 @@ by what another one's users have asked. Streams and whole answers are kept apart
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -17,6 +19,7 @@ from vedette.catalog.cache import Cache
 from vedette.evidence.outcome import Exposure
 from vedette.gateway.headers import value_of
 from vedette.gateway.openai import Ask
+from vedette.gateway.protocol import ClientConnection
 from vedette.gateway.upstream import Headers
 
 _LEFT_OUT: Final = frozenset({"model", "user", "stream_options"})
@@ -35,6 +38,35 @@ class Kept(NamedTuple):
     kind: bytes
     body: bytes
     stream: bool
+
+    def give(self, client: ClientConnection, fields: bytes, now: float) -> None:
+        """Send it again, with these header lines and its age."""
+        fields = b"%bage: %d\r\n" % (fields, max(0.0, now - self.at))
+        if self.stream:
+            client.begin_stream(200, b"%bcontent-type: %b\r\n" % (fields, self.kind))
+            client.end_stream(self.body)
+        else:
+            client.respond(200, fields, self.kind, self.body)
+
+
+class Waiting(Protocol):
+    """A look-up that takes time."""
+
+    def cancel(self) -> None:
+        """Forget it: nobody waits any more."""
+        ...
+
+
+class Shared(Protocol):
+    """Where answers lie that other workers have got."""
+
+    def look_up(self, version: str, question: bytes, found: Callable[[Kept | None], None]) -> Waiting | None:
+        """Ask for the answer of a version, which is told later; None where nobody is asked."""
+        ...
+
+    def keep(self, version: str, question: bytes, kept: Kept, seconds: float) -> None:
+        """Keep one for so many seconds."""
+        ...
 
 
 class ResponseCache:
@@ -82,12 +114,32 @@ class ResponseCache:
 class Memo:
     """One request and the cache: what it found there, or what it will leave there; of a version, arms and a caller."""
 
-    __slots__ = ("_cache", "_parts", "_question", "_size", "_stored", "found", "result")
+    __slots__ = (
+        "_cache",
+        "_look_up",
+        "_oldest",
+        "_parts",
+        "_question",
+        "_reads",
+        "_shared",
+        "_size",
+        "_stored",
+        "_version",
+        "found",
+        "result",
+    )
 
     def __init__(
-        self, cache: ResponseCache, sent: Ask, headers: Headers, of: tuple[str, Sequence[Exposure], str], now: float
+        self,
+        cache: ResponseCache,
+        shared: Shared | None,
+        sent: Ask,
+        headers: Headers,
+        of: tuple[str, Sequence[Exposure], str],
+        now: float,
     ) -> None:
-        self._cache = cache
+        self._cache, self._shared, self._version = cache, shared, of[0]
+        self._look_up: Waiting | None = None
         self._parts: list[bytes] = []
         self._size = 0
         reads, self._stored, oldest = _wishes(value_of(headers, b"cache-control"))
@@ -102,9 +154,33 @@ class Memo:
                 self._question = _question(sent, [version, arms, caller])
             except (msgspec.MsgspecError, RecursionError, UnicodeError):  # the backend may know what to make of it
                 reads = self._stored = False
+        self._reads, self._oldest = reads, oldest
         if reads:
             self.found = cache.get(self._question, now, oldest)
         self.result = "hit" if self.found else "miss" if reads else "bypass"
+
+    def recall(self, then: Callable[[], None]) -> None:
+        """Look where it takes time, and go on with ``then``: at once, where there is nothing to wait for."""
+        if self.found is None and self._reads and self._shared is not None:
+            found = partial(self._recalled, then)
+            self._look_up = self._shared.look_up(self._version, self._question, found)
+        if self._look_up is None:
+            then()
+
+    def _recalled(self, then: Callable[[], None], kept: Kept | None) -> None:
+        self._look_up = None
+        if kept is not None and monotonic() - kept.at < min(self._cache.policy.ttl, self._oldest):
+            self.found, self.result = kept, "hit"
+            if len(kept.body) <= self._cache.largest:
+                self._cache.put(self._question, kept)
+        then()
+
+    def let_go(self) -> Kept | None:
+        """Wait for nothing any more; give what was found."""
+        if self._look_up is not None:
+            self._look_up.cancel()
+            self._look_up = None
+        return self.found
 
     def add(self, data: bytes) -> None:
         """Take a piece of a stream as the client gets it."""
@@ -124,7 +200,10 @@ class Memo:
         said = (value_of(headers, b"cache-control") or b"").lower()
         whole = b"".join(self._parts) if body is None else body
         if self._stored and b"no-store" not in said and len(whole) <= self._cache.largest:
-            self._cache.put(self._question, Kept(now, kind, whole, body is None))
+            kept = Kept(now, kind, whole, body is None)
+            self._cache.put(self._question, kept)
+            if self._shared is not None:
+                self._shared.keep(self._version, self._question, kept, self._cache.policy.ttl)
 
 
 def _question(sent: Ask, of: Sequence[object]) -> bytes:

@@ -22,6 +22,7 @@ from vedette.gateway.hedge import HedgedTarget
 from vedette.gateway.local import LocalPool
 from vedette.gateway.openai import PATHS, Ask
 from vedette.gateway.retry import RetryBudget
+from vedette.gateway.shared import SharedAnswers, SharedCache
 from vedette.gateway.upstream import Call, Headers, Origin, Pool, Receiver
 from vedette.kernel.errors import InvalidInput, VedetteError
 from vedette.routing.choose import CompiledPlan
@@ -130,6 +131,7 @@ class ServedPlan:
     hedged: Mapping[str, HedgedTarget | Target] | None  # by version, where there is a hedge
     circuits: Mapping[str, Circuit] | None  # by version, where there is a breaker
     cache: ResponseCache | None
+    shared: SharedAnswers | None  # what other workers have got, where there is such a place
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def told(self, version: str, assigned: str) -> str:
@@ -154,7 +156,15 @@ class Refusal:
 class PlanTable:
     """The plan in force of each domain, and the refused ones."""
 
-    def __init__(self, pool: Pool, local: LocalPool, threads: Executor, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        local: LocalPool,
+        threads: Executor,
+        environment: Mapping[str, str],
+        shared: SharedCache | None = None,
+    ) -> None:
+        self._shared = shared
         self.serving: Mapping[str, ServedPlan] = {}
         self.refused: Mapping[str, Refusal] = {}
         self._pool, self._local, self._threads, self._environment = pool, local, threads, environment
@@ -176,6 +186,8 @@ class PlanTable:
                 self._refuse(plan, error)
                 continue
             self.serving = {**self.serving, plan.domain: served}
+            if self._shared is not None and not plan.serving:
+                self._shared.erase(plan.domain)
             self.refused = {key: value for key, value in self.refused.items() if key != plan.domain}
             taken += 1
             _log.info("plan %s of %s is in force", plan.revision, plan.domain)
@@ -195,6 +207,8 @@ class PlanTable:
         gone = self.serving.keys() - domains
         if gone:
             _log.warning("the plan feed knows nothing of %s any more", ", ".join(sorted(gone)))
+            if self._shared is not None:
+                self._shared.erase(*gone)
             self.serving = {name: served for name, served in self.serving.items() if name in domains}
         return len(gone)
 
@@ -221,6 +235,9 @@ class PlanTable:
             limited=plan.config.limits.any,
             circuits=_circuits(plan, current),
             cache=_cache(plan, current),
+            shared=SharedAnswers(self._shared, plan.domain, plan.backends)
+            if self._shared and plan.config.cache
+            else None,
         )
 
     def _target(self, plan: TrafficPlan, version: str) -> Target:
@@ -248,8 +265,10 @@ def _circuits(plan: TrafficPlan, current: ServedPlan | None) -> Mapping[str, Cir
 
 
 def _cache(plan: TrafficPlan, current: ServedPlan | None) -> ResponseCache | None:
-    """Give the cache, and keep the one there is while its policy stays."""
+    """Give the cache, and keep the one there is while its policy stays and its domain serves."""
     policy = plan.config.cache
     if policy is None:
         return None
+    if not plan.serving:
+        return ResponseCache(policy)
     return current.cache if current and current.cache and current.cache.policy == policy else ResponseCache(policy)
