@@ -36,7 +36,6 @@ _log = logging.getLogger("vedette.gateway")
 class Exchange:
     """The life of one request to a model; told of its client by `ClientConnection`, of its backend by a `Call`."""
 
-    # As almost every request has them to its end.
     _retries = 0
     _hedges = 0  # second calls
     _stale_once = False  # a kept connection was found closed already
@@ -90,10 +89,12 @@ class Exchange:
     def start(self) -> None:
         """Ask the assigned version, unless its answer is known."""
         self._context.exchanges.add(self)
-        if self._memo is None:
-            self._begin()
-        else:
+        if self._memo is not None:
             self._memo.recall(self._recalled)
+            return
+        self._context.deadlines.watch()
+        self._served.budget.earn()
+        self._try()
 
     def _recalled(self) -> None:
         """Answer as was answered before, or ask."""
@@ -102,10 +103,9 @@ class Exchange:
             if self._memo.found is not None:
                 self._finish(OutcomeStatus.OK, Usage())  # nobody had to make it
                 self._memo.found.give(self._client, self._own_fields(), self._started)
+                if judge := self._memo.verifies():
+                    self._context.shadows.check(self._served, self._sent, self._request_headers, self._version, judge)
                 return
-        self._begin()
-
-    def _begin(self) -> None:
         self._context.deadlines.watch()
         self._served.budget.earn()
         self._try()
@@ -164,8 +164,6 @@ class Exchange:
         if self._call:
             self._call.abort()
         self.failed(failure, message)
-
-    # What the backend says.
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Take an answer that came at once, when that is all there is to it."""
@@ -339,7 +337,7 @@ class Exchange:
         now = monotonic()
         memo, seconds = self._memo, now - self._started
         if memo is not None and memo.let_go() is not None:
-            measures = given_again(seconds)
+            measures = given_again(seconds, similar=memo.result == "similar")
         else:
             first = None if self._first is None else self._first - self._started
             measures = measured(

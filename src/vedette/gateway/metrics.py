@@ -49,6 +49,7 @@ class Metrics:
     used: dict[tuple[str, str], float] = field(default_factory=dict)  # by domain with a budget: tokens, money
     cached: dict[tuple[str, str], int] = field(default_factory=dict)  # requests of domains with a cache, by what it did
     shared_cache: dict[tuple[str, str], int] = field(default_factory=dict)  # by domain and result
+    similar: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by domain, setting and result
     shadows: dict[tuple[str, str, str], int] = field(default_factory=dict)  # copies by domain, version and result
     shared_lost: int = 0  # times the shared cache was left alone for not answering
     in_flight: int = 0
@@ -150,7 +151,12 @@ class Metrics:
         _head(lines, "vedette_used_total", "counter", "Tokens and money that domains with budgets have used.")
         for (domain, kind), used in sorted(self.used.items()):
             _line(lines, "vedette_used_total", used, domain=domain, of=kind)
-        _head(lines, "vedette_cache_requests_total", "counter", "Requests of domains with a cache: hit, miss, bypass.")
+        _head(
+            lines,
+            "vedette_cache_requests_total",
+            "counter",
+            "Requests of domains with a cache: hit, similar, miss, bypass.",
+        )
         for (domain, result), count in sorted(self.cached.items()):
             _line(lines, "vedette_cache_requests_total", count, domain=domain, result=result)
         name = "vedette_cache_shared_total"
@@ -162,9 +168,27 @@ class Metrics:
         )
         for (domain, result), count in sorted(self.shared_cache.items()):
             _line(lines, name, count, domain=domain, result=result)
+        self._likeness(lines)
         _head(lines, "vedette_shadow_requests_total", "counter", "Copies for a version in the shadow.")
         for (domain, version, result), count in sorted(self.shadows.items()):
             _line(lines, "vedette_shadow_requests_total", count, domain=domain, version=version, result=result)
+
+    def _likeness(self, lines: list[str]) -> None:
+        name = "vedette_cache_semantic_total"
+        said = "Questions a semantic cache compared: hit, miss, failed; hits verified, and false; times switched_off."
+        _head(lines, name, "counter", said)
+        for (domain, setting, result), count in sorted(self.similar.items()):
+            _line(lines, name, count, domain=domain, setting=setting, result=result)
+        name = "vedette_cache_semantic_false_hit_ratio"
+        _head(lines, name, "gauge", "Share of verified hits that were false, and its 95 % confidence sequence.")
+        for (domain, setting, result), verified in sorted(self.similar.items()):
+            if result == "verified":
+                from vedette.stats import sequential  # scipy only where hits are verified
+
+                false = self.similar.get((domain, setting, "false"), 0)
+                low, high = sequential.proportion(false, verified, alpha=0.05)
+                for bound, value in (("low", low), ("estimate", false / verified), ("high", high)):
+                    _line(lines, name, value, domain=domain, setting=setting, bound=bound)
 
     def _versions(self, lines: list[str]) -> None:
         figures = sorted(self.versions.items())

@@ -91,7 +91,7 @@ class Gateway:
         # Three threads, so that a feed that hangs keeps neither outcomes nor plans from their way.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
         self._pool, self._local = Pool(settings), LocalPool(settings, metrics)
-        table = PlanTable(self._pool, self._local, self._threads, self._environment, shared)
+        table = PlanTable(self._pool, self._local, self._threads, self._environment, metrics, shared)
         recorder = Recorder(self._journal, metrics)
         admission = Admission(self._environment, settings.pepper_file)
         self.app = GatewayApp(settings, table, metrics, recorder, admission, total=self._total, threads=self._threads)
