@@ -185,7 +185,7 @@ def test_what_it_remembers_has_an_end():
         held(cache, b"a", f"{QUESTION} {number}", b"a%d" % number)
     for number in range(30):
         held(cache, b"b", f"{OTHER} {number}", b"b%d" % number)
-    assert (cache._held, {name: len(group.questions) for name, group in cache._groups.items()}) == (
+    assert (cache.held, {name: len(group.questions) for name, group in cache._groups.items()}) == (
         40,
         {b"a": 10, b"b": 30},
     )
@@ -201,7 +201,7 @@ def test_the_likest_comes_first_and_what_is_not_wanted_is_forgotten():
     assert list(Likeness(cache, b"g", lexical(QUESTION)).nearest()) == []
     assert list(Likeness(cache, b"g", lexical(OTHER)).nearest()) == [b"other"]
     assert list(Likeness(cache, b"none", lexical(OTHER)).nearest()) == []
-    assert (cache._held, cache._groups) == (0, {})
+    assert (cache.held, cache._groups) == (0, {})
 
 
 def test_vectors_of_another_length_begin_anew():
@@ -211,7 +211,7 @@ def test_vectors_of_another_length_begin_anew():
     Likeness(cache, b"g", short).add(b"short")
     assert list(Likeness(cache, b"g", long).nearest()) == []
     Likeness(cache, b"g", long).add(b"long")
-    assert (list(Likeness(cache, b"g", long).nearest()), cache._held) == ([b"long"], 0)
+    assert (list(Likeness(cache, b"g", long).nearest()), cache.held) == ([b"long"], 0)
 
 
 def test_spelling_is_what_lexical_compares():

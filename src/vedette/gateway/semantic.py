@@ -52,7 +52,7 @@ class SemanticCache:
         self.policy, self.domain, self.off = policy, domain, False
         self._embedding, self._metrics = embedding, metrics
         self._groups: OrderedDict[bytes, _Group] = OrderedDict()
-        self._held = 0
+        self.held = 0
 
     def look_up(
         self, ask: Ask, of: tuple[str, Sequence[Exposure], str], found: Callable[["Kin | None"], None]
@@ -78,7 +78,8 @@ class SemanticCache:
         rows = self._groups.get(group)
         while rows is not None and rows.questions and rows.rows.shape[1] == len(vector):
             self._groups.move_to_end(group)
-            likeness = rows.rows[: len(rows.questions)] @ vector
+            # Not `@`: BLAS would ask its threads, and wait for them where other workers have the cores.
+            likeness = np.einsum("ij,j->i", rows.rows[: len(rows.questions)], vector)
             best = int(np.argmax(likeness))
             if likeness[best] < self.policy.threshold:
                 return
@@ -89,20 +90,20 @@ class SemanticCache:
         """Remember a question whose answer was kept."""
         rows = self._groups.get(group)
         if rows is None or rows.rows.shape[1] != len(vector):
-            self._held -= len(rows.questions) if rows else 0
+            self.held -= len(rows.questions) if rows else 0
             rows = self._groups[group] = _Group(len(vector))
         if question in rows.known:
             return
         rows.add(vector, question)
         self._groups.move_to_end(group)
-        self._held += 1
-        while self._held > self.policy.entries:
+        self.held += 1
+        while self.held > self.policy.entries:
             oldest = next(iter(self._groups))
             self._drop(oldest, self._groups[oldest], 0)
 
     def _drop(self, group: bytes, rows: "_Group", row: int) -> None:
         rows.drop(row)
-        self._held -= 1
+        self.held -= 1
         if not rows.questions:
             del self._groups[group]
 
@@ -138,7 +139,7 @@ class SemanticCache:
         if low * 100 > self.policy.tolerated:
             self.off = True
             self._groups.clear()
-            self._held = 0
+            self.held = 0
             self._count("switched_off")
             _log.error(
                 "the semantic cache of %s (%s) is off: %d of %d verified hits were false, so %.1f%% to %.1f%% are, "
