@@ -40,7 +40,7 @@ def test_openfeature_sdk_asks_which_version(stage):
             found = client.get_string_details("payments", "none", EvaluationContext(targeting_key=name))
             choice = CompiledPlan(plan).choose(name)
             assert (found.value, found.variant, found.reason) == (choice.version, choice.arm, "SPLIT")
-            assert found.flag_metadata == {"planRevision": 4, "rollout": "r", "step": 0}
+            assert found.flag_metadata == {"planRevision": 4, "bucket": choice.bucket, "rollout": "r", "step": 0}
         unknown = client.get_string_details("nobody", "mine", EvaluationContext(targeting_key="a"))
         keyless = client.get_string_details("payments", "mine", EvaluationContext())
     finally:
@@ -119,25 +119,26 @@ def test_openfeature_sdk_asks_for_an_experiment(stage):
         client = api.get_client()
         for number in range(20):
             unit = f"unit-{number}"
-            names = CompiledPlan(plan).assign(unit)[1].names
+            choice, exposed = CompiledPlan(plan).assign(unit)
+            names, told = exposed.names, {"planRevision": 1, "bucket": choice.bucket}
             context = EvaluationContext(targeting_key=unit, attributes={"plan": "gold"})
             found = client.get_object_details("tone", {"variant": "mine"}, context)
             domain = client.get_string_details("payments", "none", context)
             if not names:
                 assert (found.value, found.variant, found.reason) == ({"variant": "mine"}, "none", "DEFAULT")
-                assert domain.flag_metadata == {"planRevision": 1}
+                assert domain.flag_metadata == told
             else:
                 values = VALUES if names["tone"] == "treatment" else {}
                 assert found.value == {"variant": names["tone"], **values}
                 assert (found.variant, found.reason) == (names["tone"], "SPLIT")
-                assert domain.flag_metadata == {"planRevision": 1, "experiments.tone": names["tone"]}
+                assert domain.flag_metadata == {**told, "experiments.tone": names["tone"]}
             seen.add(found.variant)
             assert (domain.value, domain.variant) == ("v1", "stable")
     finally:
         api.shutdown()
         provider.session.close()
     assert seen == {"none", "control", "treatment"}
-    assert found.flag_metadata == {"domain": "payments", "planRevision": 1, "experiment": "id-of-tone"}
+    assert found.flag_metadata == {"domain": "payments", "experiment": "id-of-tone", **told}
 
 
 def test_asking_for_a_flag_is_no_exposure(stage):

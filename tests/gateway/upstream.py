@@ -113,6 +113,8 @@ class MockUpstream:
             await self._respond(model, writer)
         elif asked.json.get("stream"):
             await self._stream(model, int(argument or EVENTS), asked, writer)
+        elif model in SPOKEN:
+            _write(writer, 200, SPOKEN[model](asked.json))
         else:
             _write(writer, 200, WHOLE[asked.path](model), HOPS + UNKEPT.get(model, ""))
         await writer.drain()
@@ -226,6 +228,17 @@ def _embedding(model: str) -> Json:
     return {"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": 7, "total_tokens": 7}}
 
 
+def _echo(asked: Json) -> Json:
+    answer = _chat("echo")
+    answer["choices"][0]["message"]["content"] = asked["messages"][-1]["content"]
+    return answer
+
+
+def _meaning(asked: Json) -> Json:
+    about = [sum(word in asked["input"] for word in words) for words in (("cancel", "terminate"), ("pay", "settle"))]
+    return {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": about}], "model": "meaning"}
+
+
 def _delta(model: str, text: str, *, usage: bool = False) -> Json:
     choices = [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}]
     chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": choices}
@@ -250,6 +263,9 @@ WHOLE = {
     "/v1/completions": _completion,
     "/v1/embeddings": _embedding,
 }
+SPOKEN: dict[str, Callable[[Json], Json]] = {"echo": _echo, "meaning": _meaning}
+"""Models whose answers depend on what they are asked."""
+
 HOPS = "connection: keep-alive, x-hop\r\nx-hop: 1\r\nset-cookie: a=b\r\nx-upstream: yes\r\nkeep-alive: 5\r\n"
 UNKEPT = {"no-store": "Cache-Control: No-Store\r\n"}
 """What a model that wants its answers forgotten says."""

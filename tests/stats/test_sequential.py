@@ -98,6 +98,15 @@ def test_confseq_bernoulli_intervals(successes, trials, tuning, low, high):
     assert proportion(successes, trials, alpha=0.05, tuning=tuning) == pytest.approx((low, high), abs=1e-5)
 
 
+@pytest.mark.parametrize("trials", [1, 2, 100, 100_000])
+def test_a_proportion_of_none_or_all_has_its_interval(trials):
+    """Where nothing, or everything, succeeded the interval ends there, narrows with trials, and mirrors the other."""
+    low, high = proportion(0, trials, alpha=0.05)
+    assert low == 0.0
+    assert 1 - 0.05 ** (1 / trials) <= high <= min(1.0, 4 / trials + 0.2)  # one look at a fixed size excludes no less
+    assert proportion(trials, trials, alpha=0.05) == pytest.approx((1.0 - high, 1.0), abs=1e-9)
+
+
 def test_proportions_without_trials():
     """Nothing tried leaves everything possible; more successes than trials is refused."""
     assert proportion(0, 0, alpha=0.05) == (0.0, 1.0)

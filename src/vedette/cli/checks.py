@@ -31,6 +31,8 @@ _EXTRAS = {
     "local": ("sklearn", "skops"),
     "onnx": ("onnxruntime",),
     "demo": ("sklearn", "skops", "courts_db", "openai"),
+    "openfeature": ("openfeature",),
+    "redis": ("redis",),
 }
 _LITTLE, _NONE = 1 << 30, 50 << 20  # bytes free on the disk: few, and as good as none
 _SKEW = timedelta(seconds=5)

@@ -43,7 +43,9 @@ def gateway(session: Session, host: str, port: int, workers: str, ready_file: Pa
     with ExitStack() as stack:
         stack.enter_context(ends.on_signals())
         plane = stack.enter_context(session.open_here(create=True))
-        address = stack.enter_context(running.gateway(plane, host, port, count, ends, option="--port"))
+        address = stack.enter_context(
+            running.gateway(plane, host, port, count, ends, option="--port", cache=session.settings.cache)
+        )
         if not ends.first.is_set():
             click.echo(f"vedette {vedette.__version__}: {count} workers at {address}/v1 for OpenAI clients")
             if ready_file:

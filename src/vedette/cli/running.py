@@ -91,7 +91,14 @@ def count_of(workers: str) -> int:
 
 @contextmanager
 def gateway(
-    plane: "ControlPlane", host: str, port: int, workers: int, ends: Ends, *, option: str = "--gateway-port"
+    plane: "ControlPlane",
+    host: str,
+    port: int,
+    workers: int,
+    ends: Ends,
+    *,
+    cache: str = "",
+    option: str = "--gateway-port",
 ) -> Iterator[str]:
     """Run the gateway's workers; replaced on SIGHUP; drained, shipped and forgotten at the end. Gives its address."""
     from vedette.connectors.pepper import FILE
@@ -99,7 +106,9 @@ def gateway(
     from vedette.gateway.supervisor import Supervisor
 
     settings = GatewaySettings(
-        router=f"{socket.gethostname()}-{os.getpid()}", pepper_file=str((plane.folder / FILE).resolve())
+        router=f"{socket.gethostname()}-{os.getpid()}",
+        pepper_file=str((plane.folder / FILE).resolve()),
+        cache_url=cache,
     )
     supervisor = Supervisor(
         plane.traffic,

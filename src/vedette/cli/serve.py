@@ -92,7 +92,9 @@ def serve(  # every flag by name
         plane.start(seconds)
         gateway = None
         if not no_gateway:
-            gateway = stack.enter_context(running.gateway(plane, host, gateway_port, count, ends))
+            gateway = stack.enter_context(
+                running.gateway(plane, host, gateway_port, count, ends, cache=session.settings.cache)
+            )
         api = stack.enter_context(_api(plane, listening, ends))
         if not ends.first.is_set():
             _announce(session, host, api, gateway, _first_link(plane, api))

@@ -2,5 +2,5 @@
 
 `Client` has the services of `vedette.ControlPlane` (``domains``, ``versions``, ``canary``, ``experiments``,
 ``traffic``, ``governance``), with the same methods, arguments, records and errors. What needs the server's own threads
-and files is left out.
+and files is left out. `Assigner` tells here which version and arms a unit has, and `VedetteProvider` to OpenFeature.
 """

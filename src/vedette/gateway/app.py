@@ -32,6 +32,7 @@ from vedette.gateway.shadow import Shadows
 from vedette.gateway.turning import TurnedAway
 from vedette.kernel.errors import InvalidInput
 from vedette.routing.choose import CompiledPlan
+from vedette.routing.flags import Unit, plan_of_experiment
 
 _log = logging.getLogger("vedette.gateway")
 _encode = msgspec.json.Encoder().encode
@@ -221,9 +222,9 @@ class GatewayApp:
         served = self.table.serving.get(key)
         if served and served.plan.config.access != "open":
             self.admission.admit(served, request)
-        plan = served.compiled if served else ofrep.plan_of_experiment(self._compiled(request), key)
+        plan = served.compiled if served else plan_of_experiment(self._compiled(request), key)
         if plan is None:
-            unit = ofrep.Unit(error="FLAG_NOT_FOUND", details=f"there is no domain and no experiment {key!r}")
+            unit = Unit(error="FLAG_NOT_FOUND", details=f"there is no domain and no experiment {key!r}")
         if plan is None or unit.error:
             client.respond(404 if plan is None else 400, b"", wire.JSON, ofrep.failure(unit, key))
         else:

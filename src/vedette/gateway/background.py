@@ -165,6 +165,7 @@ async def tell_figures(app: GatewayApp, total: Sum, threads: Executor, stop: asy
             everybody = await asyncio.get_running_loop().run_in_executor(threads, total.exchange, own)
             app.limiter.hear(everybody, own, monotonic())
             app.ledger.hear(everybody, own)
+            app.table.hear(everybody)
         except VedetteError as error:
             _log.debug("figures wait: %s", error)
         if stop.is_set():

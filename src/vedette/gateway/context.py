@@ -9,6 +9,7 @@ from vedette.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from vedette.gateway.exchange import Exchange
+    from vedette.gateway.shadow import Shadows
 
 
 class Context(Protocol):
@@ -19,3 +20,4 @@ class Context(Protocol):
     recorder: Recorder
     exchanges: "set[Exchange]"
     deadlines: Deadlines
+    shadows: "Shadows"

@@ -13,7 +13,7 @@ from vedette.evidence.outcome import OutcomeStatus
 from vedette.gateway import retry, wire
 from vedette.gateway.answer import EVENTS, Answer, shown
 from vedette.gateway.breaker import Circuit
-from vedette.gateway.cache import Kept, Memo
+from vedette.gateway.cache import Memo
 from vedette.gateway.context import Context
 from vedette.gateway.headers import returned, value_of
 from vedette.gateway.limits import Ticket
@@ -36,7 +36,6 @@ _log = logging.getLogger("vedette.gateway")
 class Exchange:
     """The life of one request to a model; told of its client by `ClientConnection`, of its backend by a `Call`."""
 
-    # As almost every request has them to its end.
     _retries = 0
     _hedges = 0  # second calls
     _stale_once = False  # a kept connection was found closed already
@@ -50,6 +49,8 @@ class Exchange:
     _end = math.inf  # when the whole answer must have ended
     _circuit: Circuit | None = None  # of the try that is under way
     _memo: Memo | None = None
+    _status = 0  # of the backend's answer
+    _events: EventStream | None = None
 
     def __init__(
         self,
@@ -83,24 +84,36 @@ class Exchange:
         self._version = choice.version  # the one being asked
         if served.cache is not None:
             of = (choice.version, exposed.exposures, caller)
-            self._memo = Memo(served.cache, self._sent, headers, of, self._started)
-            context.metrics.cache(served.plan.domain, self._memo.result)
+            self._memo = Memo(served.cache, served.shared, self._sent, headers, of, self._started)
 
     def start(self) -> None:
         """Ask the assigned version, unless its answer is known."""
         self._context.exchanges.add(self)
-        if self._memo and self._memo.found:
-            self._give_again(self._memo.found)
+        if self._memo is not None:
+            self._memo.recall(self._recalled)
             return
         self._context.deadlines.watch()
         self._served.budget.earn()
         self._try()
 
+    def _recalled(self) -> None:
+        """Answer as was answered before, or ask."""
+        if self._memo is not None:
+            self._context.metrics.cache(self._served.plan.domain, self._memo.result)
+            if self._memo.found is not None:
+                self._finish(OutcomeStatus.OK, Usage())  # nobody had to make it
+                self._memo.found.give(self._client, self._own_fields(), self._started)
+                if judge := self._memo.verifies():
+                    self._context.shadows.check(self._served, self._sent, self._request_headers, self._version, judge)
+                return
+        self._context.deadlines.watch()
+        self._served.budget.earn()
+        self._try()
+
     def _try(self, *, fresh: bool = False) -> None:
-        self._status, self._size = 0, 0
+        self._status, self._size, self._events = 0, 0, None
         self._headers: Headers = []
         self._body: list[bytes] = []
-        self._events: EventStream | None = None
         self._held = b""  # of a stream, until its first event with data
         if self._served.circuits is not None:
             self._circuit = self._served.circuits[self._version]
@@ -151,8 +164,6 @@ class Exchange:
         if self._call:
             self._call.abort()
         self.failed(failure, message)
-
-    # What the backend says.
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Take an answer that came at once, when that is all there is to it."""
@@ -297,16 +308,6 @@ class Exchange:
         self._finish(OutcomeStatus.OK if events.error is None else OutcomeStatus.ERROR, events.usage)
         self._client.end_stream(data)
 
-    def _give_again(self, kept: Kept) -> None:
-        """Answer as was answered before."""
-        self._finish(OutcomeStatus.OK, Usage())  # nobody had to make it
-        fields = b"%bage: %d\r\n" % (self._own_fields(), self._started - kept.at)
-        if kept.stream:
-            self._client.begin_stream(200, b"%bcontent-type: %b\r\n" % (fields, kept.kind))
-            self._client.end_stream(kept.body)
-        else:
-            self._client.respond(200, fields, kept.kind, kept.body)
-
     def _begin_stream(self) -> None:
         self._first = monotonic()
         kind = value_of(self._headers, b"content-type") or b""
@@ -335,8 +336,8 @@ class Exchange:
         self._context.exchanges.discard(self)
         now = monotonic()
         memo, seconds = self._memo, now - self._started
-        if memo is not None and memo.found is not None:
-            measures = given_again(seconds)
+        if memo is not None and memo.let_go() is not None:
+            measures = given_again(seconds, similar=memo.result == "similar")
         else:
             first = None if self._first is None else self._first - self._started
             measures = measured(

@@ -42,6 +42,7 @@ def wasted(hedges: int, measures: Mapping[str, float]) -> dict[str, float]:
     return {"hedged": 1 if hedges else 0}
 
 
-def given_again(seconds: float) -> dict[str, float]:
+def given_again(seconds: float, *, similar: bool) -> dict[str, float]:
     """Measure an answer from the cache: the version did nothing, so it is not judged and has no latency of its own."""
-    return {"cached": 1, "cached_ms": seconds * 1000}
+    measures = {"cached": 1, "cached_ms": seconds * 1000}
+    return {**measures, "similar": 1} if similar else measures

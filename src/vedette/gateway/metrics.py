@@ -48,7 +48,10 @@ class Metrics:
     spent: dict[tuple[str, str, str], float] = field(default_factory=dict)  # by whose limit, its name, and of what
     used: dict[tuple[str, str], float] = field(default_factory=dict)  # by domain with a budget: tokens, money
     cached: dict[tuple[str, str], int] = field(default_factory=dict)  # requests of domains with a cache, by what it did
+    shared_cache: dict[tuple[str, str], int] = field(default_factory=dict)  # by domain and result
+    similar: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by domain, setting and result
     shadows: dict[tuple[str, str, str], int] = field(default_factory=dict)  # copies by domain, version and result
+    shared_lost: int = 0  # times the shared cache was left alone for not answering
     in_flight: int = 0
     local_batches: int = 0  # times models in this process were asked
     local_queries: int = 0  # texts they were asked
@@ -76,6 +79,10 @@ class Metrics:
     def cache(self, domain: str, result: str) -> None:
         """Count a request that could have been answered by a cache."""
         self.cached[domain, result] = self.cached.get((domain, result), 0) + 1
+
+    def shared(self, domain: str, result: str) -> None:
+        """Count a question to the shared cache, or an answer for it."""
+        self.shared_cache[domain, result] = self.shared_cache.get((domain, result), 0) + 1
 
     def shadow(self, domain: str, version: str, result: str) -> None:
         """Count a request that was copied, or should have been."""
@@ -122,6 +129,7 @@ class Metrics:
         _line(lines, "vedette_gateway_workers", self.workers)
         for name, value, text in (
             ("vedette_gateway_worker_restarts_total", self.worker_restarts, "Workers that died and were replaced."),
+            ("vedette_cache_shared_lost_total", self.shared_lost, "Times the shared cache was left alone for failing."),
             ("vedette_local_batches_total", self.local_batches, "Times models in this process were asked."),
             ("vedette_local_queries_total", self.local_queries, "Texts they were asked."),
             ("vedette_outcomes_lost_total", self.outcomes_lost, "Outcomes the journal could not take."),
@@ -143,13 +151,44 @@ class Metrics:
         _head(lines, "vedette_used_total", "counter", "Tokens and money that domains with budgets have used.")
         for (domain, kind), used in sorted(self.used.items()):
             _line(lines, "vedette_used_total", used, domain=domain, of=kind)
-        _head(lines, "vedette_cache_requests_total", "counter", "Requests of domains with a cache: hit, miss, bypass.")
+        _head(
+            lines,
+            "vedette_cache_requests_total",
+            "counter",
+            "Requests of domains with a cache: hit, similar, miss, bypass.",
+        )
         for (domain, result), count in sorted(self.cached.items()):
             _line(lines, "vedette_cache_requests_total", count, domain=domain, result=result)
-
+        name = "vedette_cache_shared_total"
+        _head(
+            lines,
+            name,
+            "counter",
+            "Look-ups in the shared cache: hit, miss, failed, skipped, unreadable; and answers for it: kept, not_kept.",
+        )
+        for (domain, result), count in sorted(self.shared_cache.items()):
+            _line(lines, name, count, domain=domain, result=result)
+        self._likeness(lines)
         _head(lines, "vedette_shadow_requests_total", "counter", "Copies for a version in the shadow.")
         for (domain, version, result), count in sorted(self.shadows.items()):
             _line(lines, "vedette_shadow_requests_total", count, domain=domain, version=version, result=result)
+
+    def _likeness(self, lines: list[str]) -> None:
+        name = "vedette_cache_semantic_total"
+        said = "Questions a semantic cache compared: hit, miss, failed; hits verified, and false; times switched_off."
+        _head(lines, name, "counter", said)
+        for (domain, setting, result), count in sorted(self.similar.items()):
+            _line(lines, name, count, domain=domain, setting=setting, result=result)
+        name = "vedette_cache_semantic_false_hit_ratio"
+        _head(lines, name, "gauge", "Share of verified hits that were false, and its 95 % confidence sequence.")
+        for (domain, setting, result), verified in sorted(self.similar.items()):
+            if result == "verified":
+                from vedette.stats import sequential  # scipy only where hits are verified
+
+                false = self.similar.get((domain, setting, "false"), 0)
+                low, high = sequential.proportion(false, verified, alpha=0.05)
+                for bound, value in (("low", low), ("estimate", false / verified), ("high", high)):
+                    _line(lines, name, value, domain=domain, setting=setting, bound=bound)
 
     def _versions(self, lines: list[str]) -> None:
         figures = sorted(self.versions.items())

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
+from vedette.catalog.cache import Semantic
 from vedette.catalog.hedge import Hedge
 from vedette.gateway.batching import Line
 from vedette.gateway.breaker import Circuit
@@ -20,12 +21,17 @@ from vedette.gateway.cache import ResponseCache
 from vedette.gateway.headers import held_back
 from vedette.gateway.hedge import HedgedTarget
 from vedette.gateway.local import LocalPool
+from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import PATHS, Ask
 from vedette.gateway.retry import RetryBudget
+from vedette.gateway.shared import SharedAnswers, SharedCache
 from vedette.gateway.upstream import Call, Headers, Origin, Pool, Receiver
 from vedette.kernel.errors import InvalidInput, VedetteError
 from vedette.routing.choose import CompiledPlan
 from vedette.routing.plan import TrafficPlan
+
+if TYPE_CHECKING:
+    from vedette.gateway.semantic import SemanticCache
 
 _log = logging.getLogger("vedette.gateway")
 
@@ -130,6 +136,7 @@ class ServedPlan:
     hedged: Mapping[str, HedgedTarget | Target] | None  # by version, where there is a hedge
     circuits: Mapping[str, Circuit] | None  # by version, where there is a breaker
     cache: ResponseCache | None
+    shared: SharedAnswers | None  # what other workers have got, where there is such a place
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def told(self, version: str, assigned: str) -> str:
@@ -154,7 +161,16 @@ class Refusal:
 class PlanTable:
     """The plan in force of each domain, and the refused ones."""
 
-    def __init__(self, pool: Pool, local: LocalPool, threads: Executor, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        local: LocalPool,
+        threads: Executor,
+        environment: Mapping[str, str],
+        metrics: Metrics,
+        shared: SharedCache | None = None,
+    ) -> None:
+        self._metrics, self._shared = metrics, shared
         self.serving: Mapping[str, ServedPlan] = {}
         self.refused: Mapping[str, Refusal] = {}
         self._pool, self._local, self._threads, self._environment = pool, local, threads, environment
@@ -176,6 +192,8 @@ class PlanTable:
                 self._refuse(plan, error)
                 continue
             self.serving = {**self.serving, plan.domain: served}
+            if self._shared is not None and not plan.serving:
+                self._shared.erase(plan.domain)
             self.refused = {key: value for key, value in self.refused.items() if key != plan.domain}
             taken += 1
             _log.info("plan %s of %s is in force", plan.revision, plan.domain)
@@ -195,6 +213,8 @@ class PlanTable:
         gone = self.serving.keys() - domains
         if gone:
             _log.warning("the plan feed knows nothing of %s any more", ", ".join(sorted(gone)))
+            if self._shared is not None:
+                self._shared.erase(*gone)
             self.serving = {name: served for name, served in self.serving.items() if name in domains}
         return len(gone)
 
@@ -220,7 +240,10 @@ class PlanTable:
             budget=current.budget if current else RetryBudget(),
             limited=plan.config.limits.any,
             circuits=_circuits(plan, current),
-            cache=_cache(plan, current),
+            cache=self._cache(plan, current),
+            shared=SharedAnswers(self._shared, plan.domain, plan.backends)
+            if self._shared and plan.config.cache
+            else None,
         )
 
     def _target(self, plan: TrafficPlan, version: str) -> Target:
@@ -228,6 +251,30 @@ class PlanTable:
         if isinstance(backend, LocalBackend):
             return LocalTarget(self._local.load(backend), self._local)
         return RemoteTarget(backend, self._pool, self._environment)
+
+    def _cache(self, plan: TrafficPlan, current: ServedPlan | None) -> ResponseCache | None:
+        """Give the cache, and keep the one there is while its policy stays and its domain serves."""
+        policy = plan.config.cache
+        if policy is None:
+            return None
+        if plan.serving and current and current.cache and current.cache.policy == policy:
+            return current.cache
+        return ResponseCache(policy, self._similar(policy.semantic, plan.domain) if policy.semantic else None)
+
+    def _similar(self, policy: Semantic, domain: str) -> "SemanticCache":
+        from vedette.gateway.embedding import RemoteEmbedding  # numpy and scipy only where likeness is
+        from vedette.gateway.semantic import Lexical, SemanticCache  # the same
+
+        if policy.embeddings is None:
+            return SemanticCache(policy, domain, Lexical(), self._metrics)
+        target = RemoteTarget(policy.embeddings, self._pool, self._environment)
+        return SemanticCache(policy, domain, RemoteEmbedding(target, policy.wait), self._metrics)
+
+    def hear(self, everybody: Metrics) -> None:
+        """Let semantic caches judge themselves by what all workers know."""
+        for served in self.serving.values():
+            if served.cache is not None and served.cache.similar is not None:
+                served.cache.similar.judge(everybody)
 
 
 def _hedged(targets: Mapping[str, Target], hedge: Hedge) -> Mapping[str, HedgedTarget | Target]:
@@ -245,11 +292,3 @@ def _circuits(plan: TrafficPlan, current: ServedPlan | None) -> Mapping[str, Cir
         return None
     known = current.circuits or {} if current and current.plan.config.breaker == policy else {}
     return {version: known.get(version) or Circuit(policy) for version in plan.backends}
-
-
-def _cache(plan: TrafficPlan, current: ServedPlan | None) -> ResponseCache | None:
-    """Give the cache, and keep the one there is while its policy stays."""
-    policy = plan.config.cache
-    if policy is None:
-        return None
-    return current.cache if current and current.cache and current.cache.policy == policy else ResponseCache(policy)

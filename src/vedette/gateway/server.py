@@ -24,6 +24,7 @@ from vedette.gateway.metrics import Metrics
 from vedette.gateway.plans import PlanTable
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.shared import SharedCache
 from vedette.gateway.tracing import Tracer
 from vedette.gateway.upstream import Pool
 from vedette.kernel.errors import Unavailable
@@ -81,15 +82,16 @@ class Gateway:
         """Listen and begin to follow the feed; returns once requests are taken, or may be with `accept`.
 
         Raises:
-            Unavailable: the port or the journal folder cannot be used.
+            Unavailable: the port or the journal folder cannot be used, or a shared cache is set and redis-py missing.
         """
         settings = self.settings
+        metrics = Metrics()
+        shared = SharedCache(settings, metrics) if settings.cache_url else None
         self._journal = Journal(self._folder, settings.worker)
         # Three threads, so that a feed that hangs keeps neither outcomes nor plans from their way.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
-        metrics = Metrics()
         self._pool, self._local = Pool(settings), LocalPool(settings, metrics)
-        table = PlanTable(self._pool, self._local, self._threads, self._environment)
+        table = PlanTable(self._pool, self._local, self._threads, self._environment, metrics, shared)
         recorder = Recorder(self._journal, metrics)
         admission = Admission(self._environment, settings.pepper_file)
         self.app = GatewayApp(settings, table, metrics, recorder, admission, total=self._total, threads=self._threads)
@@ -115,6 +117,8 @@ class Gateway:
             recorder.tracer = Tracer(settings.trace_share)
             exporter = Exporter(collector, recorder.tracer, metrics)
             works.append(exporter.run(self._stop, settings.otlp_interval))
+        if shared:
+            works.append(shared.run(self._stop))
         if self._total:
             works.append(tell_figures(self.app, self._total, self._threads, self._stop))
         self._tasks = [loop.create_task(work) for work in works]

@@ -25,6 +25,11 @@ class GatewaySettings:
     otlp_interval: float = 10.0  # between exports
     trace_share: float = 0.01  # of requests without a trace of their own that are given one, where there is a collector
 
+    cache_url: str = ""  # of a Redis that gateways share answers in; empty: each worker has its own alone
+    cache_timeout: float = 0.02  # a request waits no longer for it
+    cache_retry: float = 1.0  # between looks whether it answers again
+    cache_entry_limit: int = 1 << 20  # a larger answer stays in the worker that got it
+
     connect_timeout: float = 5.0  # until a backend has accepted, TLS included
     idle_timeout: float = 60.0  # the longest silence inside an answer that has begun
     stream_timeout: float = 3600.0  # the longest stream

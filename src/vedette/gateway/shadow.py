@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 from vedette.evidence.outcome import OutcomeStatus
@@ -28,6 +29,11 @@ from vedette.gateway.upstream import Call, Failure, Headers
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.ids import uuid7
 
+Judge = Callable[[bytes], Mapping[str, float]]
+"""Measures the answer of a copy."""
+
+_CHECKS = 8  # of answers from a domain's cache that are under way in a worker
+
 
 class Shadows:
     """The copies under way in one worker."""
@@ -37,6 +43,7 @@ class Shadows:
         self.under_way: set[Copy] = set()
         self._deadlines = Deadlines(self.under_way)
         self._counts: dict[str, int] = {}
+        self._checks: dict[str, int] = {}
         self._stopped = False
 
     def mirror(self, served: ServedPlan, ask: Ask, headers: Headers) -> None:
@@ -53,10 +60,20 @@ class Shadows:
         self._counts[domain] = count + 1
         asyncio.get_running_loop().call_soon(self._begin, served, ask, headers, policy.version)
 
-    def _begin(self, served: ServedPlan, ask: Ask, headers: Headers, version: str) -> None:
+    def check(self, served: ServedPlan, ask: Ask, headers: Headers, version: str, judge: Judge) -> None:
+        """Ask a version what was answered from a cache, once the loop has nothing more urgent to do.
+
+        ``judge`` measures its answer. What would be too much at once is not asked.
+        """
+        domain = served.plan.domain
+        if self._checks.get(domain, 0) < _CHECKS and served.targets[version].idle:
+            self._checks[domain] = self._checks.get(domain, 0) + 1
+            asyncio.get_running_loop().call_soon(self._begin, served, ask, headers, version, judge)
+
+    def _begin(self, served: ServedPlan, ask: Ask, headers: Headers, version: str, judge: Judge | None = None) -> None:
         if self._stopped:
             return
-        copy = Copy(self, served, version)
+        copy = Copy(self, served, version, judge)
         self.under_way.add(copy)
         self._deadlines.watch()
         copy.start(ask, headers)
@@ -65,8 +82,11 @@ class Shadows:
         """Write down what became of a copy."""
         self.under_way.discard(copy)
         plan = copy.served.plan
-        self._counts[plan.domain] -= 1
-        self._metrics.shadow(plan.domain, copy.version, status)
+        if copy.judge is None:
+            self._counts[plan.domain] -= 1
+            self._metrics.shadow(plan.domain, copy.version, status)
+        else:
+            self._checks[plan.domain] -= 1
         del measures["fallback"]  # a copy has nobody to fall back to
         self._recorder.record_shadow(copy.id, plan, copy.version, status, {**measures, "shadow": 1})
 
@@ -80,8 +100,8 @@ class Shadows:
 class Copy:
     """One copied request; told of its backend by a `Call`."""
 
-    def __init__(self, shadows: Shadows, served: ServedPlan, version: str) -> None:
-        self.served, self.version = served, version
+    def __init__(self, shadows: Shadows, served: ServedPlan, version: str, judge: Judge | None) -> None:
+        self.served, self.version, self.judge = served, version, judge
         self.id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
         self._shadows = shadows
         self._started = monotonic()
@@ -165,4 +185,6 @@ class Copy:
             self._call.let_go()
         seconds = monotonic() - self._started
         measures = measured(seconds, self._first, self._status, usage, failed, False)
+        if self.judge is not None and self._status == 200 and not failed:
+            measures |= self.judge(b"".join(self._body))
         self._shadows.ended(self, OutcomeStatus.ERROR if failed else OutcomeStatus.OK, measures)

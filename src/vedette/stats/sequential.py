@@ -252,8 +252,9 @@ def proportion(successes: float, trials: float, *, alpha: float, tuning: float =
         return float(log_e) + math.log(alpha)
 
     edge = 1e-12
-    low = 0.0 if share <= edge or excess(edge) <= 0 else brentq(excess, edge, share)
-    high = 1.0 if share >= 1.0 - edge or excess(1.0 - edge) <= 0 else brentq(excess, share, 1.0 - edge)
+    inside = min(max(share, edge), 1.0 - edge)  # at 0 and 1 themselves the mixture is not defined
+    low = 0.0 if share <= edge or excess(edge) <= 0 else brentq(excess, edge, inside)
+    high = 1.0 if share >= 1.0 - edge or excess(1.0 - edge) <= 0 else brentq(excess, inside, 1.0 - edge)
     return float(low), float(high)
 
 
