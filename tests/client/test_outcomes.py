@@ -1,5 +1,6 @@
 """Outcomes from elsewhere, brought to a server by its client."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,23 +10,21 @@ from vedette.evidence.outcome import Feedback, Outcome, OutcomeStatus
 from vedette.kernel.errors import NotFound
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ERRORS = {"error": 0.0}
 
 
-def outcome(number: int, **fields) -> Outcome:
+def outcome(number: int, *, domain: str = "payments", days: int = 0, measures: Mapping[str, float] = ERRORS) -> Outcome:
     """One outcome, ordinary in all that is not given."""
     return Outcome(
-        **{
-            "id": f"o-{number}",
-            "domain": "payments",
-            "at": NOON + timedelta(seconds=number),
-            "assigned": "v1",
-            "served": "v1",
-            "plan_revision": 0,
-            "bucket": -1,
-            "status": OutcomeStatus.OK,
-            "measures": {"error": 0.0},
-        }
-        | fields
+        id=f"o-{number}",
+        domain=domain,
+        at=NOON + timedelta(seconds=number, days=-days),
+        assigned="v1",
+        served="v1",
+        plan_revision=0,
+        bucket=-1,
+        status=OutcomeStatus.OK,
+        measures=measures,
     )
 
 
@@ -34,7 +33,7 @@ def test_more_outcomes_than_one_request_takes_are_recorded_once_each(both):
     plane, client = both
     made = [outcome(number) for number in range(1201)]
     assert client.outcomes.record(made) == Shipped(stored=1201, duplicate=0)
-    assert client.outcomes.record(made[:-1] + [outcome(1201)]) == Shipped(stored=1, duplicate=1200)
+    assert client.outcomes.record([*made[:-1], outcome(1201)]) == Shipped(stored=1, duplicate=1200)
     assert plane.lake.outcome("o-1200") == made[1200]
 
 
@@ -50,7 +49,7 @@ def test_outcomes_that_are_large_go_in_smaller_bodies(both):
 def test_history_is_remembered_after_it_was_dropped_for_its_age(both):
     """What was brought to be remembered counts nothing when it comes again, though the outcomes are gone."""
     plane, client = both
-    old = [outcome(number, at=NOON - timedelta(days=60)) for number in range(3)]
+    old = [outcome(number, days=60) for number in range(3)]
     assert client.outcomes.record(old, remember=True).stored == 3
     assert plane.lake.prune(NOON) == 3
     assert client.outcomes.record(old, remember=True) == Shipped(stored=0, duplicate=3)

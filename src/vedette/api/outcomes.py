@@ -75,9 +75,9 @@ def get_outcome(plane: Plane, outcome: OutcomeId, read: Read) -> Outcome:
 def record_outcomes(
     plane: Plane,
     body: Annotated[OutcomeBatch, Depends(LinesBody(OutcomeBatch, Outcome))],
-    remember: Annotated[
+    remember: Annotated[  # noqa: FBT002 - a query
         bool, Query(description="Know their ids for as long as sums are kept: for history, which may come again.")
-    ] = False,  # noqa: FBT002 - a query
+    ] = False,
 ) -> Shipped:
     """Record outcomes of answers that did not come through a gateway; each is counted once by its id.
 

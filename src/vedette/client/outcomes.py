@@ -1,6 +1,6 @@
 """Outcomes of a server: what is brought from elsewhere, and late judgements.
 
-`Outcomes` has the methods of `vedette.control.outcomes`, and `Lake` those of `vedette.lake` that a server lets one call.
+`Outcomes` has the methods of `vedette.control.outcomes`, `Lake` those of `vedette.lake` that a server lets one call.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,8 +28,7 @@ class Outcomes:
         """
         stored = 0
         for lines in _bodies(outcomes):
-            address = "/outcomes?remember=true" if remember else "/outcomes"
-            stored += self._wire.ask_lines(Shipped, address, lines).stored
+            stored += self._wire.ask_lines(Shipped, "/outcomes", lines, remember=remember).stored
         return Shipped(stored=stored, duplicate=len(outcomes) - stored)
 
     def judge(self, items: Sequence[Feedback]) -> FeedbackResult:

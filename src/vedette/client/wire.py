@@ -93,9 +93,9 @@ class Wire:
         """Ask a question too long for an address; nothing is written."""
         return self._read(cls, self._send("POST", path, {}, body))
 
-    def ask_lines(self, cls: type[T], path: str, lines: bytes) -> T:
+    def ask_lines(self, cls: type[T], path: str, lines: bytes, **query: object) -> T:
         """Send what counts once however often it arrives, a JSON document a line."""
-        return self._read(cls, self._send("POST", path, {}, lines))
+        return self._read(cls, self._send("POST", path, query, lines))
 
     def send(
         self,

@@ -7,7 +7,8 @@ Experiments read `exposure_cells`, the same sums of an arm of an experiment in a
 Outcomes themselves come into the `spool`, a batch a row, and are moved to segments, files that `segments` lists; what
 is in neither is not there. `seen` holds the id of every outcome that is in either, and the number its batch was
 spooled under, by which it is found in both; `amendments` are late judgements of those outcomes, joined by whoever
-reads. `remembered` outlives `seen`: ids of outcomes that may be brought again however old they are. Times are integers since 1970 in UTC: microseconds, minutes, hours or days.
+reads. `remembered` outlives `seen`: ids of outcomes that may be brought again however old they are. Times are integers
+since 1970 in UTC: microseconds, minutes, hours or days.
 """
 
 from dataclasses import dataclass
