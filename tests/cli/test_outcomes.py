@@ -164,7 +164,7 @@ class Anywhere:
         ("at,version,score\n2026-11-01T10:00:00Z,v1,inf\n", "column 'score' holds 'inf', which is no number"),
         ('at;version\n2026-11-01T10:00:00Z;"v1\n', "line 2: it is no CSV"),
         ("id,score\n,4\n", "column 'id' is empty"),
-        ("id,score\nx,\n", "the judgement of 'x' has no measure"),
+        ("id,score\ny,1\nx,\n", "the judgement of 'x' has no measure"),
         ("", "is empty"),
         ("at,at\n", "two columns 'at'"),
     ],
@@ -178,18 +178,15 @@ def test_what_cannot_be_read_is_refused_in_words(tmp_path, text, said):
     with pytest.raises(InvalidInput) as refused:
         run.run([str(path)], None)
     assert said in str(refused.value)
-    assert "calls.csv" in str(refused.value) or said.startswith("no column")
+    assert "calls.csv" in str(refused.value)
 
 
 def test_what_is_typed_wrongly_is_refused_before_anything_is_read(here, calls):
     """A field, a column or a zone that there is not is named, with those there are."""
     here.serving()
     typed = ("outcomes", "import", str(calls), "--domain", "payments")
-    for option, said in (
-        ("--map unit=user", "no column 'user'"),
-        ("--map user=unit", "no 'user'"),
-        ("--zone Mars", ""),
-    ):
+    wrong = {"--map unit=user": "no column 'user'", "--map user=unit": "no 'user'", "--zone Mars": "no time zone"}
+    for option, said in wrong.items():
         refused = here.run(*typed, *option.split(), code=2).stderr
         assert said in refused
         assert "(" in refused

@@ -183,7 +183,11 @@ class _Layouts:
 
     def __init__(self, reader: RowReader, said: Said, now: datetime) -> None:
         self._reader, self._now = reader, now
-        self.first = layout(reader.columns, reader.numeric, said, now)
+        try:
+            self.first = layout(reader.columns, reader.numeric, said, now)
+        except InvalidInput as error:
+            error.message = f"{reader.name}: {error.message}"
+            raise
         self._said = replace(said, judgements=self.first.judgements)
         self._known: dict[tuple[str, ...], Layout] = {}
 
