@@ -38,6 +38,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
 """What a row may say, and the names of columns that are taken for it, whatever their case."""
 
 _NESTED = frozenset({"measures", "dimensions", "exposures"})  # as the API writes an outcome
+_NO_MEASURES = frozenset({"requests", *(name for names in KNOWN.values() for name in names)})
 _STATUSES = {each.value: each for each in OutcomeStatus}
 _TRUTH = {"true": 1.0, "false": 0.0}
 _AHEAD = timedelta(days=1)
@@ -263,9 +264,9 @@ def bucket_of_unit(domain: str, unit: str) -> int:
 
 
 def measure_of(column: str) -> str:
-    """Give the measure a column is by its name; empty for one that cannot name a measure, or is counted anyway."""
+    """Give the measure a column is by its name; empty for one that cannot name one, or that names something else."""
     name = column.strip().lower()
-    return name if NAME.fullmatch(name) and name != "requests" else ""
+    return name if NAME.fullmatch(name) and name not in _NO_MEASURES else ""
 
 
 def _found(columns: Iterable[str], named: Collection[str], said: Said) -> dict[str, str]:
