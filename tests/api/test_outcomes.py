@@ -1,5 +1,6 @@
 """Outcomes and feedback over HTTP."""
 
+import json
 from typing import Any
 
 import pytest
@@ -92,3 +93,14 @@ def test_a_judgement_that_cannot_be_counted_is_refused(client, measures):
     """Measures are numbers under good names, and at least one."""
     response = client.post(f"{ADDRESS}/o-1/feedback", json={"measures": measures}, headers=ACTOR)
     assert response.status_code == 422
+
+
+@pytest.mark.usefixtures("furnished")
+def test_outcomes_come_a_line_each_too(client):
+    """A body of one JSON document a line is the same batch, and a line that is none is named."""
+    lines = "\n".join(json.dumps(outcome(number)) for number in range(3))
+    sent = {"content": lines, "headers": {"Content-Type": "application/x-ndjson"}}
+    assert client.post(f"{ADDRESS}?remember=true", **sent).json() == {"stored": 3, "duplicate": 0}
+    assert client.post(ADDRESS, **sent).json() == {"stored": 0, "duplicate": 3}
+    broken = client.post(ADDRESS, **(sent | {"content": f'{lines}\n{{"id": }}'}))
+    assert (broken.status_code, broken.json()["details"]["line"]) == (400, 4)

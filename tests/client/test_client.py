@@ -34,7 +34,7 @@ from vedette.kernel.errors import (
 )
 from vedette.rollouts.spec import RolloutSpec, Step
 
-SERVICES = ("domains", "versions", "canary", "experiments", "governance", "lake", "traffic")
+SERVICES = ("domains", "versions", "canary", "experiments", "governance", "lake", "outcomes", "traffic")
 
 
 def outcome(number: int, plan: int, version: str, *, failed: bool = False) -> Outcome:

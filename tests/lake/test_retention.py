@@ -49,6 +49,36 @@ def test_a_batch_that_comes_again_after_its_outcomes_are_gone_counts_nothing(lak
     assert_sums_are_those_of(lake, "payments", [(made[0], made[0].measures)])
 
 
+def test_what_is_remembered_counts_once_however_old_and_in_whatever_batches(lake):
+    """History that was brought, and dropped for its age, counts nothing when it comes again, cut another way."""
+    made = [outcome(at=NOON - timedelta(days=days)) for days in (2, 31, 40, 60)]
+    assert lake.ship("first", made[:3], remember=True) == 3
+    assert lake.prune(NOON) == 2
+    assert lake.ship("second", made, remember=True) == 1
+    assert lake.ship("third", [made[3], made[1]], remember=True) == 0
+    assert_sums_are_those_of(lake, "payments", [(each, each.measures) for each in made])
+
+
+def test_what_was_shipped_before_it_was_to_be_remembered_still_counts_once(lake):
+    """An outcome that is there already counts nothing, and from then on it is remembered as well."""
+    made = [outcome(at=NOON - timedelta(days=20))]
+    assert lake.ship("live", made) == 1
+    assert lake.ship("brought", made, remember=True) == 0
+    assert lake.prune(NOON + timedelta(days=20)) == 1
+    assert lake.ship("again", made, remember=True) == 0
+    assert_sums_are_those_of(lake, "payments", [(made[0], made[0].measures)])
+
+
+def test_what_is_remembered_is_forgotten_with_its_domain_and_with_its_sums(lake):
+    """An erased domain takes the same history anew, and so does one whose last sums were dropped."""
+    made = [outcome(at=NOON - timedelta(days=31))]
+    lake.ship("first", made, remember=True)
+    lake.erase("payments")
+    assert lake.ship("second", made, remember=True) == 1
+    lake.prune(datetime.now(UTC) + timedelta(days=1831))
+    assert lake.ship("third", made, remember=True) == 1
+
+
 def test_feedback_waits_for_its_outcome_for_a_day(lake):
     """Feedback on an outcome that never comes is dropped, and one that comes later starts afresh."""
     late = outcome({"error": 0.0})

@@ -14,6 +14,7 @@ from vedette.api import (
     problems,
     rollouts,
     system,
+    traces,
     traffic,
     versions,
 )
@@ -25,6 +26,8 @@ from vedette.api.requests import Answered, NotModified, respond_answered, respon
 from vedette.control.plane import ControlPlane
 
 LARGEST_BODY = 1_000_000
+OUTSIDE = frozenset({"/livez", "/readyz", traces.ADDRESS})
+"""The addresses of the API that do not begin with ``/api/``, for whoever serves pages beside it."""
 
 
 def create_app(
@@ -55,12 +58,13 @@ def create_app(
     app.state.plane = plane
     app.state.door = door or Door(plane.people)
     app.state.stream_limits = stream_limits or StreamLimits()
-    app.add_middleware(Envelope, new_id=plane.instruments.new_id, largest=largest_body)
+    larger = {traces.ADDRESS: traces.LARGER * largest_body}
+    app.add_middleware(Envelope, new_id=plane.instruments.new_id, largest=largest_body, larger=larger)
     problems.install(app)
     app.add_exception_handler(NotModified, respond_not_modified)
     app.add_exception_handler(Answered, respond_answered)
     steered = (rollouts, experiments, experiment_results)
-    nouns = (system, domains, versions, keys, events, *steered, traffic, outcomes, audit, apply)
+    nouns = (system, domains, versions, keys, events, *steered, traffic, outcomes, traces, audit, apply)
     routers = [system.probes, *(noun.routes for noun in nouns)]
     for router in routers:
         app.include_router(router)

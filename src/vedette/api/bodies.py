@@ -85,6 +85,19 @@ class JsonBody(Generic[T]):
         return text
 
 
+class LinesBody(JsonBody[T]):
+    """A dependency that reads a record of many ``items``: as one document, or one item a line."""
+
+    def __init__(self, record: type[T], item: type[Any]) -> None:
+        super().__init__(record)
+        self.item = item
+
+    def _as_json(self, text: str, media: str) -> str:
+        if media not in LINES:
+            return super()._as_json(text, media)
+        return f'{{"items":[{_joined(text)}]}}'
+
+
 class RowsBody(JsonBody[tuple[T, ...]]):
     """A dependency that reads many rows: a JSON array, or one JSON document a line."""
 
@@ -95,10 +108,7 @@ class RowsBody(JsonBody[tuple[T, ...]]):
     def _as_json(self, text: str, media: str) -> str:
         if media not in LINES:
             return super()._as_json(text, media)
-        lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-        for number, line in lines:
-            _read(line, number)
-        return f"[{','.join(line for _, line in lines)}]"
+        return f"[{_joined(text)}]"
 
 
 def _strict(schema: Any) -> Any:  # noqa: ANN401 - pydantic's schemas are nested mappings
@@ -119,6 +129,14 @@ def _read(text: str, first: int = 1) -> None:
         raise _malformed(f"malformed JSON: {error.msg}", error.lineno + first - 1, error.colno) from error
     except (RecursionError, ValueError) as error:
         raise _malformed(f"unreadable JSON: {error}", first, 1) from error
+
+
+def _joined(text: str) -> str:
+    """Join the documents of a text that has one a line; empty lines are none."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    for number, line in lines:
+        _read(line, number)
+    return ",".join(line for _, line in lines)
 
 
 def _refuse(text: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """What every request and answer goes through: a limit on size, an id, and headers that let no browser guess."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -13,12 +13,18 @@ _ALWAYS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache", "Re
 
 
 class Envelope:
-    """Gives each request an id, the client's own when it sends a sound one, and lets in no body above a size."""
+    """Gives each request an id, the client's own when it sends a sound one, and lets in no body above a size.
 
-    def __init__(self, app: ASGIApp, new_id: Callable[[], str], largest: int) -> None:
+    Addresses in ``larger`` have a size of their own.
+    """
+
+    def __init__(
+        self, app: ASGIApp, new_id: Callable[[], str], largest: int, larger: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._new_id = new_id
         self._largest = largest
+        self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back."""
@@ -37,13 +43,13 @@ class Envelope:
                     headers.setdefault(name, value)
             await send(message)
 
-        taken = 0
+        taken, most = 0, self._larger.get(scope["path"], self._largest)
 
         async def measured() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._largest:
+            if taken > most:
                 raise HTTPException(413)
             return message
 

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from vedette.api.apply import MEDIA_TYPES, AnyDocument
-from vedette.api.bodies import LINES, JsonBody, RowsBody
+from vedette.api.bodies import LINES, JsonBody, LinesBody, RowsBody
 from vedette.api.problems import Problem
 from vedette.kernel.documents import adapter
 from vedette.kernel.records import camel
@@ -76,11 +76,14 @@ def _shape_of(body: JsonBody[Any]) -> type[Any]:
 
 def _body(body: JsonBody[Any]) -> dict[str, Any]:
     named = _shape_of(body).__name__
-    if not isinstance(body, RowsBody):
+    if not isinstance(body, (RowsBody, LinesBody)):
         return _taken(named, required=body.required)
-    rows = {"type": "array", "items": {"$ref": _REF.format(model=named)}}
-    lines = {"type": "string", "description": f"One `{named}` a line."}
-    content = {"application/json": {"schema": rows}} | {media: {"schema": lines} for media in LINES}
+    whole: dict[str, Any] = {"$ref": _REF.format(model=named)}
+    if isinstance(body, RowsBody):
+        whole = {"type": "array", "items": whole}
+    line = named if isinstance(body, RowsBody) else body.item.__name__
+    lines = {"type": "string", "description": f"One `{line}` a line."}
+    content = {"application/json": {"schema": whole}} | {media: {"schema": lines} for media in LINES}
     return {"required": True, "content": content}
 
 

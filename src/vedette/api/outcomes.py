@@ -6,19 +6,19 @@ Both may be sent again: an outcome is counted once by its id, and the first judg
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Query
 from pydantic import Field
 
-from vedette.api.bodies import JsonBody
+from vedette.api.bodies import JsonBody, LinesBody
 from vedette.api.requests import NAMED, DomainId, Instant, OutcomeId, Pages, Plane, Read
 from vedette.api.routes import BODY, many, one, plain, router
-from vedette.control.plane import ControlPlane
+from vedette.control.outcomes import Shipped
 from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.errors import InvalidInput
-from vedette.kernel.records import evolve, record
+from vedette.kernel.records import record
 from vedette.lake.outcomes import FeedbackResult
 from vedette.store.pages import Page
 
@@ -48,14 +48,6 @@ class OutcomeBatch:
     items: Annotated[tuple[Outcome, ...], Field(max_length=_BATCH)]
 
 
-@record
-class Shipped:
-    """How many outcomes were new, and how many were there already."""
-
-    stored: int
-    duplicate: int
-
-
 @routes.get("/domains/{domain}/outcomes", responses=many(404))
 def list_outcomes(
     plane: Plane,
@@ -80,28 +72,25 @@ def get_outcome(plane: Plane, outcome: OutcomeId, read: Read) -> Outcome:
 
 
 @routes.post("/outcomes", responses=plain(404, 409, *BODY))
-def record_outcomes(plane: Plane, body: Annotated[OutcomeBatch, Depends(JsonBody(OutcomeBatch))]) -> Shipped:
+def record_outcomes(
+    plane: Plane,
+    body: Annotated[OutcomeBatch, Depends(LinesBody(OutcomeBatch, Outcome))],
+    remember: Annotated[  # noqa: FBT002 - a query
+        bool, Query(description="Know their ids for as long as sums are kept: for history, which may come again.")
+    ] = False,
+) -> Shipped:
     """Record outcomes of answers that did not come through a gateway; each is counted once by its id.
 
-    An outcome says in ``exposures`` which arms of which experiments (by id or by name) its request was served with.
+    They come as one document, or one a line. An outcome says in ``exposures`` which arms of which experiments (by id or
+    by name) its request was served with.
     """
-    for domain in {outcome.domain for outcome in body.items}:
-        plane.domains.get(domain)
-    ids = _experiments(plane, body.items)
-    items = [
-        evolve(it, exposures=tuple(evolve(part, experiment=ids[part.experiment]) for part in it.exposures))
-        if it.exposures
-        else it
-        for it in body.items
-    ]
-    stored = plane.lake.ship(plane.instruments.new_id(), items)
-    return Shipped(stored=stored, duplicate=len(items) - stored)
+    return plane.outcomes.record(body.items, remember=remember)
 
 
 @routes.post("/outcomes/feedback", responses=plain(*BODY))
 def judge_outcomes(plane: Plane, body: Annotated[FeedbackBatch, Depends(JsonBody(FeedbackBatch))]) -> FeedbackResult:
     """Add late judgements to many outcomes; those of outcomes not here yet wait for them."""
-    return plane.lake.feedback(body.items)
+    return plane.outcomes.judge(body.items)
 
 
 @routes.post("/outcomes/{outcome}/feedback", responses=plain(*BODY))
@@ -109,31 +98,7 @@ def judge_outcome(
     plane: Plane, outcome: OutcomeId, body: Annotated[Judgement, Depends(JsonBody(Judgement))]
 ) -> FeedbackResult:
     """Add a late judgement to one outcome; it waits when the outcome is not here yet."""
-    return plane.lake.feedback((Feedback(outcome_id=outcome, measures=body.measures),))
-
-
-def _experiments(plane: ControlPlane, items: Iterable[Outcome]) -> dict[str, str]:
-    """Give the id of every experiment that outcomes name, having seen that each is one of theirs, arm and epoch too.
-
-    Raises:
-        NotFound: there is no such experiment.
-        InvalidInput: it is of another domain, has no such arm, or has not had that epoch.
-    """
-    said = {(it.domain, part.experiment, part.arm, part.epoch) for it in items for part in it.exposures}
-    known = {ref: plane.experiments.get(ref) for ref in sorted({ref for _, ref, _, _ in said})}
-    for domain, ref, arm, epoch in sorted(said):
-        it = known[ref]
-        arms = [variant.name for variant in it.spec.variants]
-        if it.domain != domain:
-            raise InvalidInput(f"experiment {it.name!r} is of domain {it.domain!r}, not {domain!r}")
-        if arm not in arms:
-            raise InvalidInput(f"experiment {it.name!r} has no arm {arm!r}", hint=f"its arms: {', '.join(arms)}")
-        if not 1 <= epoch <= it.status.epoch:
-            raise InvalidInput(
-                f"experiment {it.name!r} has had {it.status.epoch} epochs, not {epoch}",
-                hint="send the epoch that the assignment of the unit said",
-            )
-    return {ref: it.id for ref, it in known.items()}
+    return plane.outcomes.judge((Feedback(outcome_id=outcome, measures=body.measures),))
 
 
 def _cursor(after: str) -> str | None:

@@ -18,6 +18,7 @@ from vedette.cli.exits import INTERRUPTED, MEANINGS, report
 from vedette.cli.experiments import experiment
 from vedette.cli.gateway import gateway
 from vedette.cli.keys import key
+from vedette.cli.outcomes import outcomes
 from vedette.cli.people import token, user
 from vedette.cli.rollouts import rollout
 from vedette.cli.serve import serve
@@ -84,6 +85,7 @@ for command in (
     key,
     rollout,
     experiment,
+    outcomes,
     stats,
     audit,
     user,

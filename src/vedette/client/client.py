@@ -8,7 +8,7 @@ from vedette.client.domains import Domains
 from vedette.client.experiments import Experiments
 from vedette.client.governance import Governance
 from vedette.client.keys import Keys
-from vedette.client.outcomes import Outcomes
+from vedette.client.outcomes import Lake, Outcomes
 from vedette.client.rollouts import Rollouts
 from vedette.client.traffic import Traffic
 from vedette.client.versions import Versions
@@ -36,7 +36,8 @@ class Client:
         keys: who may ask the gateways.
         traffic: traffic plans, and which version a unit sees.
         governance: the audit log.
-        lake: outcomes made elsewhere, and late judgements.
+        outcomes: outcomes made elsewhere, and late judgements.
+        lake: the same by the names of the lake, and single outcomes.
 
     Every method raises the errors its counterpart in `vedette.ControlPlane` raises, and ``Unavailable`` when the
     server does not answer.
@@ -59,7 +60,8 @@ class Client:
         self.keys = Keys(self._wire)
         self.traffic = Traffic(self._wire)
         self.governance = Governance(self._wire)
-        self.lake = Outcomes(self._wire)
+        self.outcomes = Outcomes(self._wire)
+        self.lake = Lake(self._wire)
 
     @property
     def url(self) -> str:

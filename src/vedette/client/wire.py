@@ -93,6 +93,10 @@ class Wire:
         """Ask a question too long for an address; nothing is written."""
         return self._read(cls, self._send("POST", path, {}, body))
 
+    def ask_lines(self, cls: type[T], path: str, lines: bytes, **query: object) -> T:
+        """Send what counts once however often it arrives, a JSON document a line."""
+        return self._read(cls, self._send("POST", path, query, lines))
+
     def send(
         self,
         cls: type[T],
@@ -134,6 +138,9 @@ class Wire:
         if isinstance(body, str):
             request["content"] = body.encode()
             request["headers"]["Content-Type"] = "application/yaml"
+        elif isinstance(body, bytes):
+            request["content"] = body
+            request["headers"]["Content-Type"] = "application/x-ndjson"
         elif body is not None:
             request["json"] = body
         for pause in (*again, None):

@@ -15,6 +15,7 @@ from vedette.control.governance import DomainGovernance
 from vedette.control.instruments import Instruments
 from vedette.control.jobs import Archivist, Housekeeper
 from vedette.control.keys import Keys
+from vedette.control.outcomes import Outcomes
 from vedette.control.people import People
 from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
@@ -43,6 +44,7 @@ class ControlPlane:
         governance: the audit log.
         people: who may come in, and as what.
         lake: outcomes and the evidence they are.
+        outcomes: the way in for outcomes made elsewhere, and for late judgements.
         reconciler: moves rollouts and experiments, one pass at a time or in the background (`start`).
         courier: delivers what committed changes told to do.
         housekeeper: forgets what is older than it is kept.
@@ -66,6 +68,7 @@ class ControlPlane:
         self.keys = Keys(changes, clocks, folder)
         self.canary = CanaryDeployment(self)
         self.experiments = MultiVariantTestManager(self)
+        self.outcomes = Outcomes(lake, self.domains, self.experiments, clocks)
         self.governance = DomainGovernance(self)
         self.people = People(changes, clocks)
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)

@@ -60,11 +60,14 @@ class Lake(LakeReader):
         """
         migrate(self._database, self._tables)
 
-    def ship(self, batch_id: str, outcomes: Sequence[Outcome]) -> int:
+    def ship(self, batch_id: str, outcomes: Sequence[Outcome], *, remember: bool = False) -> int:
         """Store the outcomes that are new and add them to the sums, all or none; gives how many were new.
 
         A batch already shipped does nothing, and neither does an outcome that came in another batch. Feedback that
         arrived first is joined.
+
+        Once an outcome is dropped for its age, its id is forgotten, and in another batch it would be counted again.
+        With `remember` ids are kept for as long as any sums are: history may be brought again, in whatever batches.
 
         Raises:
             InvalidInput: An outcome cannot be counted, or the batch has more than 5,000; nothing was stored.
@@ -76,13 +79,15 @@ class Lake(LakeReader):
         tables = self._tables
         first = {outcome.id: outcome for outcome in reversed(outcomes)}
         batch = [first[outcome_id] for outcome_id in sorted(first)]
-        columns = Columns.of(batch)
         with self._database.writing() as connection:
             if connection.scalar(select(tables.batches.c.id).where(tables.batches.c.id == batch_id)):
                 return 0
             insert_rows(connection, tables.batches, [(batch_id, _now())])
+            if remember:
+                batch = self._remember(connection, batch)
             if not batch:
                 return 0
+            columns = Columns.of(batch)
             number, known = spool.note(connection, tables, columns.ids)
             if known:
                 batch = [outcome for outcome in batch if outcome.id not in known]
@@ -182,6 +187,14 @@ class Lake(LakeReader):
             judged.setdefault(row.outcome_id, {})[row.measure] = row.value
         connection.execute(delete(pending).where(of_outcomes))
         return judged
+
+    def _remember(self, connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Note ids for as long as sums are kept; gives the outcomes that were not noted before."""
+        tables, at = self._tables, _now()
+        known = spool.remembered(connection, tables, [outcome.id for outcome in outcomes])
+        fresh = [outcome for outcome in outcomes if outcome.id not in known]
+        insert_rows(connection, tables.remembered, sorted((spool.key_of(it.id), it.domain, at) for it in fresh))
+        return fresh
 
     def _await_outcomes(self, connection: Connection, items: Sequence[Feedback]) -> None:
         """Keep judgements of outcomes that are not there yet; the first one by a measure stands."""

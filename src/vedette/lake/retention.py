@@ -57,7 +57,8 @@ def prune(database: LakeDatabase, tables: Tables, folder: Path | None, now: date
     """Drop what is older than it is kept; gives how many outcomes that were.
 
     A segment is dropped whole, when the last of its day is due. Outcomes of a batch that ships so late that they are
-    past their time already are counted, once, as batches are remembered as long as sums are.
+    past their time already are counted, once, as batches are remembered as long as sums are; so are the outcomes that
+    `Lake.ship` was told to remember.
     """
     before = microseconds(now - retention.outcomes)
     dropped = _drop_segments(database, tables, folder, before) + _drop_spooled(database, tables, before)
@@ -69,6 +70,8 @@ def prune(database: LakeDatabase, tables: Tables, folder: Path | None, now: date
         exposed = tables.exposure_cells
         connection.execute(delete(exposed).where(exposed.c.hour <= hour - _HOURS))  # one may stand for the whole day
         connection.execute(delete(tables.batches).where(tables.batches.c.at < minute * MINUTE))
+        longest = max(retention.minute_sums, retention.hour_sums, retention.day_sums)
+        connection.execute(delete(tables.remembered).where(tables.remembered.c.at < microseconds(now - longest)))
         # A segment is of one day, so of what was a day before nothing is left.
         connection.execute(delete(tables.amendments).where(tables.amendments.c.at < before - DAY))
         connection.execute(delete(pending).where(pending.c.at < microseconds(now - retention.pending_feedback)))
@@ -120,7 +123,7 @@ def _erase(database: LakeDatabase, tables: Tables, place: Path | None, domain: s
 
 
 def _erase_rows(connection: Connection, tables: Tables, domain: str) -> None:
-    for table in (tables.rollups, tables.cells, tables.exposure_cells, tables.amendments):
+    for table in (tables.rollups, tables.cells, tables.exposure_cells, tables.amendments, tables.remembered):
         connection.execute(delete(table).where(table.c.domain == domain))
     for number in connection.scalars(select(tables.spool.c.number)).all():
         for batch in spool.spooled(connection, tables, [number]).values():

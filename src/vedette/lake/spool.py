@@ -46,6 +46,16 @@ def seen(connection: Connection, tables: Tables, outcome_ids: Iterable[str]) -> 
     return found
 
 
+def remembered(connection: Connection, tables: Tables, outcome_ids: Iterable[str]) -> set[str]:
+    """Give those of some outcomes that were brought before and are remembered, whether they are still there or not."""
+    table, ids = tables.remembered, {key_of(outcome_id): outcome_id for outcome_id in outcome_ids}
+    return {
+        ids[bytes(key)]
+        for keys in _slices(list(ids))
+        for key in connection.scalars(select(table.c.id).where(table.c.id.in_(keys)))
+    }
+
+
 def forget(connection: Connection, tables: Tables, outcome_ids: Iterable[str]) -> None:
     """Forget that outcomes were seen."""
     for keys in _slices([key_of(outcome_id) for outcome_id in outcome_ids]):

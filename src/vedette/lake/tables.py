@@ -7,7 +7,8 @@ Experiments read `exposure_cells`, the same sums of an arm of an experiment in a
 Outcomes themselves come into the `spool`, a batch a row, and are moved to segments, files that `segments` lists; what
 is in neither is not there. `seen` holds the id of every outcome that is in either, and the number its batch was
 spooled under, by which it is found in both; `amendments` are late judgements of those outcomes, joined by whoever
-reads. Times are integers since 1970 in UTC: microseconds, minutes, hours or days.
+reads. `remembered` outlives `seen`: ids of outcomes that may be brought again however old they are. Times are integers
+since 1970 in UTC: microseconds, minutes, hours or days.
 """
 
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Tables:
     version: Table
     batches: Table
     seen: Table
+    remembered: Table
     spool: Table
     amendments: Table
     segments: Table
@@ -104,6 +106,14 @@ class Tables:
                 metadata,
                 Column("id", LargeBinary, primary_key=True),  # see `spool.key_of`
                 Column("spooled", BigInteger, nullable=False),  # the number of its batch in the spool
+                sqlite_with_rowid=False,
+            ),
+            remembered=Table(
+                "remembered",
+                metadata,
+                Column("id", LargeBinary, primary_key=True),  # as in `seen`
+                Column("domain", Text, nullable=False),
+                Column("at", BigInteger, nullable=False),  # microseconds: when it was brought
                 sqlite_with_rowid=False,
             ),
             spool=Table(

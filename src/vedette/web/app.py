@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vedette.api.app import LARGEST_BODY
+from vedette.api.app import LARGEST_BODY, OUTSIDE
 from vedette.api.app import create_app as create_api
 from vedette.api.door import COOKIE, Door
 from vedette.api.middleware import Envelope
@@ -114,5 +114,5 @@ class _Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        ours = scope["type"] == "http" and not path.startswith("/api/") and path not in {"/livez", "/readyz"}
+        ours = scope["type"] == "http" and not path.startswith("/api/") and path not in OUTSIDE
         await (self._site if ours else self._api)(scope, receive, send)

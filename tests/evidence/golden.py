@@ -1,0 +1,22 @@
+"""What OpenTelemetry's own SDK sends for three spans.
+
+Made by opentelemetry-sdk 1.45.2 and opentelemetry-exporter-otlp-proto-common 1.45.2 (`encode_spans`): of the resource
+``service.name=checkout, vedette.domain=support, weights=[1, 2]`` a chat of 1.5 s with an event and a list among its
+attributes, a chat of 3 s that failed, and a request that has nothing to do with models; all from 2026-11-23T12:00:00Z.
+"""
+
+import base64
+
+SPANS = base64.b64decode("""
+CpoGClAKGgoMc2VydmljZS5uYW1lEgoKCGNoZWNrb3V0ChsKDnZlZGV0dGUuZG9tYWluEgkKB3N1cHBvcnQKFQoHd2VpZ2h0cxIK
+KggKAhgBCgIYAhLFBQoKCgNhcHASAzEuMhLFAwoQAKvN7wAAAAAAAAAAAAAAARIIAAAAAAAAAKIqC2NoYXQgZ3B0LTRvMAM5AIA7
+Qc2q6hhBAK+jms2q6hhKHwoVZ2VuX2FpLm9wZXJhdGlvbi5uYW1lEgYKBGNoYXRKIAoUZ2VuX2FpLnJlcXVlc3QubW9kZWwSCAoG
+Z3B0LTRvSiwKFWdlbl9haS5yZXNwb25zZS5tb2RlbBITChFncHQtNG8tMjAyNC0wOC0wNkofChlnZW5fYWkudXNhZ2UuaW5wdXRf
+dG9rZW5zEgIYeEogChpnZW5fYWkudXNhZ2Uub3V0cHV0X3Rva2VucxICGCJKMAojZ2VuX2FpLnJlc3BvbnNlLnRpbWVfdG9fZmly
+c3RfY2h1bmsSCSEAAAAAAADQP0oXCg92ZWRldHRlLnZlcnNpb24SBAoCdjFKFQoMdmVkZXR0ZS51bml0EgUKA2FubkoMCgZzdHJl
+YW0SAhABSiwKHmdlbl9haS5yZXNwb25zZS5maW5pc2hfcmVhc29ucxIKKggKBgoEc3RvcEoSCgNuZWcSCxj7//////////8BWhgJ
+BYA7Qc2q6hgSBG5vdGUaBwoBYRICGAF6AIUBAAEAABKtAQoQAKvN7wAAAAAAAAAAAAAAAxIIAAAAAAAAAKQqC2NoYXQgZ3B0LTRv
+MAM5ABRxuM2q6hhBAHJBa86q6hhKHwoVZ2VuX2FpLm9wZXJhdGlvbi5uYW1lEgYKBGNoYXRKIAoUZ2VuX2FpLnJlcXVlc3QubW9k
+ZWwSCAoGZ3B0LTRvShcKCmVycm9yLnR5cGUSCQoHdGltZW91dHoMEgh0b28gbGF0ZRgChQEAAQAAEj8KEACrze8AAAAAAAAAAAAA
+AAUSCAAAAAAAAACmKgVHRVQgLzABOQCAO0HNquoYQeiDO0HNquoYegCFAQABAAA=
+""")
