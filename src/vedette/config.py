@@ -11,6 +11,7 @@ ACTOR = "VEDETTE_ACTOR"
 TOKEN = "VEDETTE_TOKEN"  # noqa: S105 - the name of a variable
 OUTPUT = "VEDETTE_OUTPUT"
 SEGMENTS = "VEDETTE_SEGMENTS"
+ANALYTICS = "VEDETTE_ANALYTICS"
 DEFAULT_DATA = "vedette-data"
 
 
@@ -20,7 +21,8 @@ class Settings:
 
     ``token`` lets one in at the server; it comes from the environment only, so that it stands in no shell's history.
     An empty ``server`` means the data is opened here. ``actor`` is empty when the operating system knows no name.
-    ``segments`` is the folder of sealed outcomes, empty for the usual one.
+    ``segments`` is the folder of sealed outcomes, empty for the usual one. ``analytics`` is the URL of the engine that
+    counts them, empty for DuckDB in this process; like the token it may hold a secret, and has no flag.
     """
 
     data: str = DEFAULT_DATA
@@ -29,6 +31,7 @@ class Settings:
     token: str = ""
     output: str = "table"
     segments: str = ""
+    analytics: str = ""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -41,6 +44,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         token=(found.get(TOKEN) or "").strip(),
         output=found.get(OUTPUT) or "table",
         segments=found.get(SEGMENTS) or "",
+        analytics=(found.get(ANALYTICS) or "").strip(),
     )
 
 
