@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 USER, PASSWORD = "analyst", "p@ss/wörd"
@@ -43,7 +44,7 @@ def spark(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def clickhouse(_folder: Path) -> Iterator[str]:
+def clickhouse() -> Iterator[str]:
     """Start chDB behind ClickHouse's HTTP interface; gives the URL the adapter takes."""
     command = [sys.executable, str(Path(__file__).with_name("chdb_server.py")), USER, PASSWORD]
     with _ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as server:
@@ -53,11 +54,8 @@ def clickhouse(_folder: Path) -> Iterator[str]:
             yield f"clickhouse://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/default"
 
 
-CLUSTERS = {"spark": spark, "clickhouse": clickhouse}
-
-
 @contextmanager
-def _ended(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
+def _ended(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
     """End a process that was started here."""
     try:
         yield process

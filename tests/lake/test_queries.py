@@ -5,15 +5,15 @@ by URL, in `make test-engines`.
 """
 
 import math
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lake.clusters import CLUSTERS
 from tests.lake.making import CANARY, NOON, STABLE, exposed, outcome
 
 from vedette.evidence.histogram import indices_of
@@ -133,23 +133,26 @@ def taken(tmp_path_factory):
         pytest.param("clickhouse", marks=pytest.mark.engines),
     ],
 )
-def engines(request, taken, tmp_path_factory):
+def engines(request, taken):
     """DuckDB and another engine over the same outcomes."""
-    duck = History()
-    with ExitStack() as stack:
+    with closing(History()) as duck:
         if request.param == "postgresql":
-            rows = []
-            for domain, found in taken.items():
-                everything = Page(domain=domain, limit=10_000)
-                with duck.over(found, everything) as held:
-                    rows += held.rows(everything.sql(held.dialect, "outcomes", _MEASURES))
             url = request.getfixturevalue("postgres_server").render_as_string(hide_password=False)
-            other = _Postgres(url, rows, _MEASURES)
+            other: Any = _Postgres(url, _rows(duck, taken), _MEASURES)
         else:
-            other = engine_of(stack.enter_context(CLUSTERS[request.param](tmp_path_factory.mktemp("cluster"))))
-        stack.callback(other.close)
-        yield duck, other
-    duck.close()
+            other = engine_of(request.getfixturevalue(f"{request.param}_url"))
+        with closing(other):
+            yield duck, other
+
+
+def _rows(engine, taken):
+    """Give all outcomes of all domains."""
+    rows = []
+    for domain, found in taken.items():
+        everything = Page(domain=domain, limit=10_000)
+        with engine.over(found, everything) as held:
+            rows += held.rows(everything.sql(held.dialect, "outcomes", _MEASURES))
+    return rows
 
 
 def _assert_same(rows, other_rows, *, ordered=False):

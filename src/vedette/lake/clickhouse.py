@@ -12,8 +12,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -63,13 +65,26 @@ class ClickHouse:
         secure = parts.scheme == "clickhouse+https"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self._where = f"ClickHouse at {host}:{port or (8443 if secure else 8123)}"
-        self._http = httpx.Client(
+        self._made = partial(
+            httpx.Client,
             base_url=f"{'https' if secure else 'http'}://{host}:{port or (8443 if secure else 8123)}",
             auth=(unquote(parts.username or "default"), unquote(parts.password or "")),
             params={**_SETTINGS, "database": unquote(parts.path.strip("/")) or "default"},
             timeout=_WAIT,
         )
+        self._lock = Lock()
+        self._http: httpx.Client | None = None
         self._reader = History()
+
+    def probe(self) -> str:
+        """Say who counts, having asked whether it answers.
+
+        Raises:
+            Unavailable: It does not, or does not let us in.
+        """
+        session = self._session()
+        (found,) = session.rows("SELECT version() AS version")
+        return f"{self._where}, version {found['version']}"
 
     @contextmanager
     def over(self, taken: Snapshot, query: Page | Cut) -> Iterator["_Session"]:
@@ -79,7 +94,7 @@ class ClickHouse:
             FileGone: A file of the snapshot is no longer there.
             Unavailable: The server does not answer, refuses, or a file cannot be read.
         """
-        session = _Session(self._http, self._where)
+        session = self._session()
         try:
             session.make(taken.measures)
             for path in self._picked(taken, query):
@@ -91,6 +106,15 @@ class ClickHouse:
     def close(self) -> None:
         """Let go of what is open in this process; it may be used again."""
         self._reader.close()
+        with self._lock:
+            if self._http:
+                self._http.close()
+            self._http = None
+
+    def _session(self) -> "_Session":
+        with self._lock:
+            self._http = self._http or self._made()
+        return _Session(self._http, self._where)
 
     def _picked(self, taken: Snapshot, query: Page | Cut) -> Iterator[Path]:
         """Write the outcomes that a query is about to files."""

@@ -45,6 +45,13 @@ class Engine(Protocol):
             Unavailable: The engine does not answer, or cannot read what is stored.
         """
 
+    def probe(self) -> str:
+        """Say who counts, having asked whether it answers.
+
+        Raises:
+            Unavailable: It does not.
+        """
+
     def close(self) -> None:
         """Let go of the engine; it may be used again."""
 

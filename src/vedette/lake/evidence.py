@@ -93,6 +93,14 @@ class LakeReader:
         self._pages.close()
         self._counting.close()
 
+    def counting(self) -> str:
+        """Say which engine counts stored outcomes, having asked whether it answers.
+
+        Raises:
+            Unavailable: It does not.
+        """
+        return self._counting.probe()
+
     def holdings(self) -> Holdings:
         """Say how many outcomes are stored where, and which segments' files are missing.
 

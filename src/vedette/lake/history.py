@@ -143,6 +143,10 @@ class History:
             cursor.execute(f"CREATE TEMP VIEW outcomes AS {_relation(cursor, taken, query.domain)}")
             yield Held(cursor)
 
+    def probe(self) -> str:
+        """Say who counts."""
+        return f"DuckDB {duckdb.__version__} in this process"
+
     def close(self) -> None:
         """Let go of the engine; it may be used again."""
         with self._lock:

@@ -73,6 +73,18 @@ class Spark:
             finally:
                 session.end()
 
+    def probe(self) -> str:
+        """Say who counts, having asked whether anybody is there.
+
+        Raises:
+            Unavailable: Nobody is.
+        """
+        if not any(_answers(*master) for master in self._masters):
+            raise Unavailable(
+                f"nobody answers at {self._master}", hint="look at the cluster's master and at VEDETTE_ANALYTICS"
+            )
+        return self._master
+
     def close(self) -> None:
         """Let go of the session; the last one to do so ends it. It may be used again."""
         with _shared.lock:
@@ -111,10 +123,7 @@ class Spark:
             raise Unavailable(
                 "this process has a Spark session of its own", hint="stop it, or ask from a process that has none"
             )
-        if not any(_answers(*master) for master in self._masters):
-            raise Unavailable(
-                f"nobody answers at {self._master}", hint="look at the cluster's master and at VEDETTE_ANALYTICS"
-            )
+        self.probe()
         builder = SparkSession.builder.master(self._master)
         for name, value in self._settings.items():
             builder = builder.config(name, value)
