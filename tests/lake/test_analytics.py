@@ -204,6 +204,24 @@ def test_a_segment_that_is_gone_is_told_apart(url, sealed):
             assert asked.rows("SELECT count(*) AS n FROM outcomes") == [{"n": 40}]
 
 
+@pytest.mark.engines
+def test_a_server_with_the_files_reads_them(clickhouse_url, sealed):
+    """A server that is told where it has the segments needs them there; one that is gone is told apart."""
+    (file,) = sealed.files
+    with (
+        closing(engine_of(f"{clickhouse_url}?files=/nowhere")) as engine,
+        pytest.raises(Unavailable, match="/nowhere/"),
+        engine.over(sealed, _CUT),
+    ):
+        pass
+    with closing(engine_of(f"{clickhouse_url}?files={file.parent}")) as engine:
+        with engine.over(sealed, _CUT) as asked:
+            assert asked.rows("SELECT count(*) AS n FROM outcomes") == [{"n": 40}]
+        file.unlink()
+        with pytest.raises(FileGone), engine.over(sealed, _CUT):
+            pass
+
+
 @_engine
 def test_it_says_who_counts(url):
     """A probe names the engine and not how to get in."""

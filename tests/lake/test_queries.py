@@ -8,6 +8,7 @@ import math
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import psycopg
@@ -131,16 +132,23 @@ def taken(tmp_path_factory):
         "postgresql",
         pytest.param("spark", marks=pytest.mark.engines),
         pytest.param("clickhouse", marks=pytest.mark.engines),
+        pytest.param("clickhouse files", marks=pytest.mark.engines),
     ],
 )
-def engines(request, taken):
+def engines(request, taken, tmp_path_factory):
     """DuckDB and another engine over the same outcomes."""
     with closing(History()) as duck:
         if request.param == "postgresql":
             url = request.getfixturevalue("postgres_server").render_as_string(hide_password=False)
             other: Any = _Postgres(url, _rows(duck, taken), _MEASURES)
         else:
-            other = engine_of(request.getfixturevalue(f"{request.param}_url"))
+            name, _, files = request.param.partition(" ")
+            url = request.getfixturevalue(f"{name}_url")
+            if files:  # the server has the folder, at a place of its own
+                there = tmp_path_factory.mktemp("there") / "the segments"
+                there.symlink_to(taken["payments"].files[0].parent)
+                url += f"?files={quote(str(there))}"
+            other = engine_of(url)
         with closing(other):
             yield duck, other
 

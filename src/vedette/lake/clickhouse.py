@@ -1,10 +1,11 @@
 """Counting on a ClickHouse server, over its HTTP interface.
 
-The server need not reach the folder of the segments: DuckDB in this process picks the outcomes that are asked about,
-with late judgements in them, and sends them as Parquet files of some 64 MB into a temporary table of one session. So a
-question costs reading and sending these rows once, and room for them here and there while it lasts; groups, moments and
-histograms are the server's work. Temporary tables belong to one server: a balancer in front of several has to keep a
-session on one of them.
+What a question is about is put into a temporary table of one session first. The server need not reach the folder of the
+segments: DuckDB in this process picks the outcomes, with late judgements in them, and sends them as Parquet files of
+some 64 MB. So a question costs reading and sending these rows once, and room for them here and there while it lasts;
+groups, moments and histograms are the server's work. A server that does have that folder (``?files=`` says where) reads
+the files itself, and only the spool's tail and late judgements are sent. Temporary tables belong to one server: a
+balancer in front of several has to keep a session on one of them.
 """
 # ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
@@ -12,12 +13,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
 import msgspec
@@ -27,10 +29,11 @@ from numpy.typing import NDArray
 from vedette.kernel.errors import InvalidInput, Unavailable
 from vedette.kernel.ids import uuid7
 from vedette.lake.dialect import CLICKHOUSE, DUCKDB, Dialect
-from vedette.lake.history import History, Snapshot
-from vedette.lake.queries import FIELDS, Cut, Page, measure_column
+from vedette.lake.history import FileGone, History, Snapshot
+from vedette.lake.queries import FIELDS, Cut, Page, judged, measure_column
 
 _SPOKEN = "write clickhouse://user:password@host:8123/database, or clickhouse+https:// for TLS"
+_NEEDED = "its user needs the right CREATE TEMPORARY TABLE, and READ ON FILE where the URL says files="
 _SETTINGS = {
     "default_format": "JSONColumns",
     "output_format_json_quote_64bit_integers": "0",
@@ -60,7 +63,9 @@ class ClickHouse:
             port = parts.port
         except ValueError as error:
             raise InvalidInput("the port of the ClickHouse URL is none", hint=_SPOKEN) from error
-        if not parts.hostname or parts.query or parts.fragment or "/" in parts.path.strip("/"):
+        asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self._folder = asked.pop("files", "").rstrip("/")
+        if not parts.hostname or asked or parts.fragment or "/" in parts.path.strip("/"):
             raise InvalidInput("that is no URL of a ClickHouse server", hint=_SPOKEN)
         secure = parts.scheme == "clickhouse+https"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -96,12 +101,47 @@ class ClickHouse:
         """
         session = self._session()
         try:
-            session.make(taken.measures)
-            for path in self._picked(taken, query):
-                session.fill(path)
+            session.make("outcomes", _columns(taken.measures))
+            if self._folder and taken.files:
+                self._pull(session, taken, query)
+                taken = replace(taken, files=())
+            for path in self._picked(taken, query, f"SELECT * FROM outcomes WHERE {query.where(DUCKDB)}"):
+                session.fill("outcomes", path)
             yield session
         finally:
             session.end()
+
+    def _pull(self, session: "_Session", taken: Snapshot, query: Page | Cut) -> None:
+        """Let the server read the segments' files itself; late judgements are sent to it."""
+        measures, late = taken.measures, {name for each in taken.late.values() for name in each}
+        columns = _columns(measures)
+        structure = CLICKHOUSE.text(columns)
+        if late:
+            judgements = [f"{CLICKHOUSE.quoted(f'late_{name}')} Nullable(Float64)" for name in sorted(late)]
+            session.make("late", ", ".join(["late_id String", *judgements]))
+            for path in self._picked(replace(taken, files=()), query, "SELECT * FROM late"):
+                session.fill("late", path)
+        for file in taken.files:
+            place = CLICKHOUSE.text(f"{self._folder}/{file.name}")
+            held = f"SELECT * FROM file({place}, 'Parquet', {structure})"
+            if late:
+                held = judged(CLICKHOUSE, held, measures, late)
+            try:
+                session.run(f"INSERT INTO outcomes SELECT * FROM ({held}) AS outcome WHERE {query.where(CLICKHOUSE)}")
+            except Unavailable as error:
+                if not file.exists():
+                    raise FileGone(str(file)) from error
+                raise
+
+    def _picked(self, taken: Snapshot, query: Page | Cut, wanted: str) -> Iterator[Path]:
+        """Write what is wanted of a snapshot to files."""
+        with TemporaryDirectory(prefix="vedette-") as folder, self._reader.over(taken, query) as held:
+            place = Path(folder, "picked")
+            held.cursor.execute(
+                f"COPY ({wanted}) TO {DUCKDB.text(str(place))}"
+                f" (FORMAT parquet, COMPRESSION zstd, FILE_SIZE_BYTES '{_FILE}')"
+            )
+            yield from sorted(place.glob("*.parquet"))
 
     def close(self) -> None:
         """Let go of what is open in this process; it may be used again."""
@@ -116,15 +156,11 @@ class ClickHouse:
             self._http = self._http or self._made()
         return _Session(self._http, self._where)
 
-    def _picked(self, taken: Snapshot, query: Page | Cut) -> Iterator[Path]:
-        """Write the outcomes that a query is about to files."""
-        with TemporaryDirectory(prefix="vedette-") as folder, self._reader.over(taken, query) as held:
-            place = Path(folder, "picked")
-            held.cursor.execute(
-                f"COPY (SELECT * FROM outcomes WHERE {query.where(DUCKDB)}) TO {DUCKDB.text(str(place))}"
-                f" (FORMAT parquet, COMPRESSION zstd, FILE_SIZE_BYTES '{_FILE}')"
-            )
-            yield from sorted(place.glob("*.parquet"))
+
+def _columns(measures: Sequence[str]) -> str:
+    """Write the columns of outcomes with their types."""
+    columns = [f"{name} {_TYPES.get(name, _REPEATED)}" for name in FIELDS]
+    return ", ".join([*columns, *(f"{CLICKHOUSE.quoted(measure_column(name))} Nullable(Float64)" for name in measures)])
 
 
 class _Session:
@@ -141,16 +177,18 @@ class _Session:
         """How queries are to be written."""
         return CLICKHOUSE
 
-    def make(self, measures: Sequence[str]) -> None:
-        """Make the table of outcomes."""
-        columns = [f"{name} {_TYPES.get(name, _REPEATED)}" for name in FIELDS]
-        columns += [f"{CLICKHOUSE.quoted(measure_column(name))} Nullable(Float64)" for name in measures]
-        self._create("outcomes", f"({', '.join(columns)}) {_STORED}")
+    def make(self, name: str, columns: str) -> None:
+        """Make a table."""
+        self._create(name, f"({columns}) {_STORED}")
 
-    def fill(self, path: Path) -> None:
-        """Add the outcomes of a Parquet file."""
+    def fill(self, name: str, path: Path) -> None:
+        """Add the rows of a Parquet file to a table."""
         with path.open("rb") as file:
-            self._send(file, {"query": "INSERT INTO outcomes FORMAT Parquet"}, size=path.stat().st_size)
+            self._send(file, {"query": f"INSERT INTO {name} FORMAT Parquet"}, size=path.stat().st_size)
+
+    def run(self, statement: str) -> None:
+        """Run what finds nothing."""
+        self._send(statement)
 
     def keep(self, name: str, query: str, *, stored: bool) -> None:  # noqa: ARG002 - older servers have no views of a session
         """Give what a query finds a name; it is always found once."""
@@ -199,9 +237,7 @@ class _Session:
             raise Unavailable(
                 f"{self._where} does not let us in: {said}", hint="look at user and password in VEDETTE_ANALYTICS"
             )
-        raise Unavailable(
-            f"{self._where} cannot count stored outcomes: {said}", hint="the user needs CREATE TEMPORARY TABLE"
-        )
+        raise Unavailable(f"{self._where} cannot count stored outcomes: {said}", hint=_NEEDED)
 
 
 def _code(answer: httpx.Response) -> int:

@@ -10,7 +10,7 @@ given to what has it already, the column is said with its table: engines differ 
 """
 # ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from vedette.evidence.outcome import OutcomeStatus
@@ -159,6 +159,21 @@ class Cut:
             f" SELECT {', '.join(columns)}, CASE WHEN newest.its_place IS NULL THEN {dialect.text(self.others)}"
             f" ELSE picked.value END AS value FROM picked LEFT JOIN newest ON picked.value = newest.its_value"
         )
+
+
+def judged(dialect: Dialect, relation: str, measures: Iterable[str], late: Collection[str]) -> str:
+    """Write a relation of outcomes with late judgements joined; what an outcome measured itself stands.
+
+    These are the relation ``late``: an outcome's ``late_id``, and a column ``late_NAME`` for each such measure.
+    """
+    columns = [f"measured.{name} AS {name}" for name in FIELDS]
+    for name in measures:
+        quoted = dialect.quoted(measure_column(name))
+        held = f"measured.{quoted}"
+        if name in late:
+            held = f"coalesce({held}, late.{dialect.quoted(f'late_{name}')})"
+        columns.append(f"{held} AS {quoted}")
+    return f"SELECT {', '.join(columns)} FROM ({relation}) AS measured LEFT JOIN late ON measured.id = late.late_id"
 
 
 def _begin(experiment: str) -> str:

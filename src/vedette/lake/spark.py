@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vedette.kernel.errors import InvalidInput, Unavailable
 from vedette.lake.dialect import SPARK, Dialect
 from vedette.lake.history import FileGone, Snapshot, late_rows, rows_of
-from vedette.lake.queries import FIELDS, Cut, Page, measure_column
+from vedette.lake.queries import FIELDS, Cut, Page, judged, measure_column
 
 _SPOKEN = "write spark://host:7077, and settings behind it if need be: ?spark.executor.memory=4g&spark.cores.max=16"
 _TYPES = {"at_micros": "BIGINT", "plan_revision": "INT", "bucket": "SMALLINT", "cluster": "SMALLINT"}
@@ -175,7 +175,7 @@ class _Session:
         relation = " UNION ALL ".join(f"SELECT {names} FROM {part}" for part in parts)
         if taken.late:
             self._session.createDataFrame(_late_table(taken.late)).createOrReplaceTempView("late")
-            relation = _judged(relation, measures, {name for judged in taken.late.values() for name in judged})
+            relation = judged(SPARK, relation, measures, {name for each in taken.late.values() for name in each})
         self._session.sql(relation).createOrReplaceTempView("outcomes")
 
     def keep(self, name: str, query: str, *, stored: bool) -> None:
@@ -199,16 +199,6 @@ class _Session:
         """Let the cluster forget what it kept."""
         for found in self._stored:
             found.unpersist()
-
-
-def _judged(relation: str, measures: Sequence[str], late: set[str]) -> str:
-    """Write a relation of outcomes with late judgements joined; what an outcome measured itself stands."""
-    columns = [f"measured.{name} AS {name}" for name in FIELDS]
-    for name in measures:
-        quoted = SPARK.quoted(measure_column(name))
-        held = f"coalesce(measured.{quoted}, late.{SPARK.quoted(f'late_{name}')})" if name in late else quoted
-        columns.append(f"{held} AS {quoted}")
-    return f"SELECT {', '.join(columns)} FROM ({relation}) AS measured LEFT JOIN late ON measured.id = late.late_id"
 
 
 def _table(taken: Snapshot, domain: str, measures: Sequence[str]) -> Any:  # noqa: ANN401 - PyArrow says no types
