@@ -259,3 +259,22 @@ def test_a_cluster_that_is_not_there_is_said(sealed):
         engine.over(sealed, _CUT),
     ):
         pass
+
+
+@pytest.mark.engines
+def test_a_process_has_one_session(spark_url, sealed):
+    """Engines on one cluster share a session until the last of them is closed; another cluster has to wait for that."""
+    one, same = engine_of(spark_url), engine_of(spark_url)
+    with closing(one), closing(same):
+        for engine in (one, same):
+            with engine.over(sealed, _CUT) as asked:
+                assert asked.rows("SELECT count(*) AS n FROM tail") == [{"n": 20}]
+        one.close()
+        with same.over(sealed, _CUT) as asked:
+            assert asked.rows("SELECT count(*) AS n FROM tail") == [{"n": 20}]
+        with (
+            closing(engine_of("spark://127.0.0.1:1")) as other,
+            pytest.raises(Unavailable, match="already"),
+            other.over(sealed, _CUT),
+        ):
+            pass

@@ -38,6 +38,7 @@ _SETTINGS = {
     "default_format": "JSONColumns",
     "output_format_json_quote_64bit_integers": "0",
     "wait_end_of_query": "1",  # so that what fails on the way is an error and not half of an answer
+    "async_insert": "0",  # whatever the user's profile says: what was sent is there when it was taken
     "join_use_nulls": "1",
     "cast_keep_nullable": "1",
 }

@@ -72,8 +72,7 @@ class LakeReader:
         patience: Seconds a writer waits for another one before it gives up.
         segments: The folder of the segments, one that every replica can reach; beside a SQLite file unless given. A
             lake in PostgreSQL that is given none keeps its outcomes in the spool.
-        analytics: The URL of the engine that counts what is stored (see `lake.engines`); DuckDB in this process unless
-            given.
+        analytics: The URL of the engine that counts what is stored (see `lake.engines`); DuckDB here unless given.
 
     Raises:
         InvalidInput: A URL names nothing vedette speaks to.
@@ -85,13 +84,13 @@ class LakeReader:
         self._tables = Tables.of(self._database.schema)
         self._segments = segments or self._database.folder
         self._pages = History()
-        self._counting = engine_of(analytics) if analytics else self._pages
+        self._engine = engine_of(analytics) if analytics else self._pages
 
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
         self._pages.close()
-        self._counting.close()
+        self._engine.close()
 
     def counting(self) -> str:
         """Say which engine counts stored outcomes, having asked whether it answers.
@@ -99,7 +98,7 @@ class LakeReader:
         Raises:
             Unavailable: It does not.
         """
-        return self._counting.probe()
+        return self._engine.probe()
 
     def holdings(self) -> Holdings:
         """Say how many outcomes are stored where, and which segments' files are missing.
@@ -209,7 +208,7 @@ class LakeReader:
             Unavailable: The database does not answer.
         """
         return self._over(
-            domain, lambda taken: experiments.by_dimension(self._counting, taken, domain, experiment, dimension, limit)
+            domain, lambda taken: experiments.by_dimension(self._engine, taken, domain, experiment, dimension, limit)
         )
 
     def recounted(
@@ -222,11 +221,9 @@ class LakeReader:
         Raises:
             Unavailable: The database does not answer, or segments cannot be read.
         """
+        span = since, until
         return self._over(
-            domain,
-            lambda taken: experiments.recounted(self._counting, taken, domain, experiment, since, until),
-            since,
-            until,
+            domain, lambda taken: experiments.recounted(self._engine, taken, domain, experiment, *span), *span
         )
 
     def overlap(
@@ -240,9 +237,7 @@ class LakeReader:
             InvalidInput: The two are the same.
             Unavailable: The database does not answer.
         """
-        return self._over(
-            domain, lambda taken: experiments.overlap(self._counting, taken, domain, first, second, limit)
-        )
+        return self._over(domain, lambda taken: experiments.overlap(self._engine, taken, domain, first, second, limit))
 
     def minutes(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
         """Give what each version did in each minute from the one of `since` to before `until`, in order of time."""

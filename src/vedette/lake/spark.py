@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -31,7 +31,6 @@ _SETTINGS = {
     "spark.app.name": "vedette",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
 _REACHED = 5.0  # seconds a master may take to answer
 _SEATED = 60.0  # seconds workers may take to offer themselves
@@ -90,7 +89,8 @@ class Spark:
         with _shared.lock:
             _shared.users.discard(id(self))
             if not _shared.users and _shared.session is not None:
-                _shared.session.stop()
+                with suppress(*_broken()):  # what is gone need not be ended
+                    _shared.session.stop()
                 _shared.session = None
 
     def _open(self) -> Any:  # noqa: ANN401 - PySpark is not there to say its types
@@ -273,19 +273,29 @@ def _await_workers(session: Any, master: str) -> None:  # noqa: ANN401 - PySpark
         time.sleep(_PAUSE)
 
 
+def _broken() -> tuple[type[Exception], ...]:
+    """Give what is raised when Java fails, and then what is raised when it is not there."""
+    from py4j.protocol import Py4JError, Py4JNetworkError
+
+    return Py4JError, Py4JNetworkError, ConnectionError
+
+
 @contextmanager
 def _translated(master: str, taken: Snapshot) -> Iterator[None]:
     """Tell what goes wrong in Spark in the words of `kernel.errors`."""
-    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         yield
-    except (PySparkException, Py4JError, ConnectionError) as error:
+    except (PySparkException, *_broken()) as error:
         gone = [path for path in taken.files if not path.exists()]
         if gone:
             raise FileGone(str(gone[0])) from error
         said = str(error).strip().partition("\n")[0][:500]
+        if isinstance(error, _broken()[1:]):
+            raise Unavailable(
+                f"Spark's Java process beside this one does not answer: {said}", hint="start this process again"
+            ) from error
         raise Unavailable(
             f"{master} cannot count stored outcomes: {said}",
             hint="its workers have to reach the folder of the segments by the same path",
