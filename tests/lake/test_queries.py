@@ -110,7 +110,7 @@ class _Postgres:
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory):
     """Snapshots by domain: outcomes in two segments, one of which lacks a measure, a tail, late judgements."""
-    lake = Lake(f"sqlite:///{tmp_path_factory.mktemp('lake') / 'outcomes.db'}")
+    lake = Lake(f"sqlite:///{tmp_path_factory.mktemp('lake') / 'a {lake}, 100%20' / 'outcomes.db'}")
     lake.migrate()
     outcomes = _outcomes()
     for part in range(3):

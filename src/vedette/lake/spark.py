@@ -7,6 +7,7 @@ the cluster, so there is one in a process: it is opened by the first question, a
 # ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -32,6 +33,7 @@ _SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+_PATTERN = re.compile(r"([][{}*?\\])")  # signs that a path may have and that mean others there
 _REACHED = 5.0  # seconds a master may take to answer
 _SEATED = 60.0  # seconds workers may take to offer themselves
 _PAUSE = 0.1
@@ -165,7 +167,7 @@ class _Session:
         parts = []
         if taken.files:
             schema = ", ".join(f"{name} {kind}" for name, kind in columns)  # a file without a column has NULL there
-            files = [f"file:{path.absolute()}" for path in taken.files]
+            files = ["file:" + _PATTERN.sub(r"\\\1", str(path.absolute())) for path in taken.files]
             self._session.read.schema(schema).parquet(*files).createOrReplaceTempView("segments")
             parts.append("segments")
         if taken.tail or not taken.files:
