@@ -5,17 +5,25 @@ ARGS ?=
 WHAT ?= rollouts
 
 VENV := .venv
+ENGINES := .venv-engines
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml README.md LICENSE $(shell find src -type f ! -path '*/__pycache__/*' ! -name '.*')
 
+JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
+define needs_java
+command -v $(JAVA) > /dev/null || { \
+	echo 'error: Spark needs Java and there is no $(JAVA); install a runtime, 17 or newer, or set JAVA_HOME;' >&2; \
+	echo '       on Debian and Ubuntu: apt install openjdk-17-jre-headless' >&2; exit 1; }
+endef
+
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench clean
+.PHONY: help demo test test-engines bench clean
 
 help: ## what there is to make
 	@echo 'vedette: new model versions earn their traffic; bad ones are taken back.'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo '  PYTHON=python3.12 takes another Python; ARGS="--serve --seed 7" goes to the demo, the tests or the benchmark.'
 
@@ -28,11 +36,15 @@ test: $(VENV)/test.stamp ## lint, types, layers, and every test against the inst
 	@echo '· layers' && $(BIN)/lint-imports
 	@echo '· pytest' && $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+test-engines: $(ENGINES)/test.stamp ## stored outcomes counted by a Spark cluster and by ClickHouse's engine; needs Java 17
+	@$(call needs_java)
+	@echo '· pytest, with Spark and chDB' && $(ENGINES)/bin/pytest -m engines tests/lake $(ARGS)
+
 bench: $(VENV)/test.stamp ## our figures beside those of others; WHAT=rollouts, validity, record, ingest …: see bench/
 	@$(BIN)/python bench/$(WHAT).py $(ARGS)
 
 clean: ## remove what was made: the environment, the wheel, the caches
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/made.stamp:
 	@command -v $(PYTHON) > /dev/null || { \
@@ -64,3 +76,14 @@ $(VENV)/test.stamp: $(VENV)/wheel.stamp
 	@$(PIP) uninstall --quiet --yes vedette 2> /dev/null
 	@$(PIP) install --quiet "$$(echo dist/*.whl)[all]" --group test --group lint
 	@touch $@ $(VENV)/demo.stamp
+
+# An environment of its own: Spark and chDB weigh more than a gigabyte, which `make test` need not carry.
+$(ENGINES)/test.stamp: $(VENV)/wheel.stamp
+	@$(call needs_java)
+	@echo '· installing vedette with Spark and chDB into $(ENGINES) (some minutes the first time)'
+	@test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
+	@$(ENGINES)/bin/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'
+	@$(ENGINES)/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes vedette 2> /dev/null
+	@$(ENGINES)/bin/python -m pip --disable-pip-version-check install --quiet \
+		"$$(echo dist/*.whl)[postgres,spark]" --group engines
+	@touch $@

@@ -12,6 +12,7 @@ TOKEN = "VEDETTE_TOKEN"  # noqa: S105 - the name of a variable
 OUTPUT = "VEDETTE_OUTPUT"
 SEGMENTS = "VEDETTE_SEGMENTS"
 CACHE = "VEDETTE_CACHE"
+ANALYTICS = "VEDETTE_ANALYTICS"
 DEFAULT_DATA = "vedette-data"
 
 
@@ -21,8 +22,9 @@ class Settings:
 
     ``token`` lets one in at the server; it comes from the environment only, so that it stands in no shell's history.
     An empty ``server`` means the data is opened here. ``actor`` is empty when the operating system knows no name.
-    ``segments`` is the folder of sealed outcomes, empty for the usual one. ``cache`` is the Redis in which
-    gateways share answers, empty for none; its address may hold a password, so it is in the environment only as well.
+    ``segments`` is the folder of sealed outcomes, empty for the usual one. ``analytics`` is the URL of the engine that
+    counts them, empty for DuckDB in this process; ``cache`` is the Redis in which gateways share answers, empty for
+    none. Like the token both may hold a secret, and have no flag.
     """
 
     data: str = DEFAULT_DATA
@@ -32,6 +34,7 @@ class Settings:
     output: str = "table"
     segments: str = ""
     cache: str = ""
+    analytics: str = ""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -45,6 +48,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         output=found.get(OUTPUT) or "table",
         segments=found.get(SEGMENTS) or "",
         cache=(found.get(CACHE) or "").strip(),
+        analytics=(found.get(ANALYTICS) or "").strip(),
     )
 
 

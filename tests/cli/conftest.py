@@ -88,7 +88,7 @@ class Stage:
 
 @pytest.fixture
 def _no_settings(monkeypatch):
-    for name in ("VEDETTE_DATA", "VEDETTE_SERVER", "VEDETTE_OUTPUT", "NO_COLOR", "FORCE_COLOR"):
+    for name in ("VEDETTE_DATA", "VEDETTE_SERVER", "VEDETTE_OUTPUT", "VEDETTE_ANALYTICS", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VEDETTE_ACTOR", "ada")
 

@@ -45,6 +45,15 @@ def test_it_says_how_much_is_where_and_which_segments_are_gone(here):
     assert "VEDETTE_SEGMENTS" in found["hint"]
 
 
+def test_it_says_who_counts_stored_outcomes(here, monkeypatch):
+    """DuckDB counts unless a URL says otherwise; an engine that does not answer is a fault of its own."""
+    assert "DuckDB" in results(here)["analytics"]["message"]
+    monkeypatch.setenv("VEDETTE_ANALYTICS", "clickhouse://ada:secret@127.0.0.1:1")
+    found = results(here, exits.UNSOUND)
+    assert (found["analytics"]["result"], found["outcomes"]["result"]) == ("fail", "ok")
+    assert "secret" not in str(found)
+
+
 def test_a_folder_that_is_not_there_fails(here, tmp_path):
     """Without a folder doctor fails, says what makes it, and makes nothing."""
     here.where = ("--data", str(tmp_path / "none"))

@@ -13,8 +13,14 @@ from vedette.config import Settings, from_environment
 
 def test_settings_come_from_the_environment_and_have_defaults(monkeypatch):
     """Each variable sets its field; unset or empty ones leave the default; without a user name there is no actor."""
-    found = from_environment({"VEDETTE_DATA": "/srv", "VEDETTE_ACTOR": "bob", "VEDETTE_OUTPUT": "json"})
-    assert found == Settings(data="/srv", server="", actor="bob", output="json")
+    said = {
+        "VEDETTE_DATA": "/srv",
+        "VEDETTE_ACTOR": "bob",
+        "VEDETTE_OUTPUT": "json",
+        "VEDETTE_ANALYTICS": "spark://a:1\n",
+    }
+    found = from_environment(said)
+    assert found == Settings(data="/srv", server="", actor="bob", output="json", analytics="spark://a:1")
 
     def unknown():
         raise OSError("no such user")

@@ -1,6 +1,7 @@
 """A fresh lake for every test, on SQLite and then on PostgreSQL."""
 
 import pytest
+from tests.lake import clusters
 
 from vedette.lake.outcomes import Lake
 
@@ -38,6 +39,20 @@ def lake_url(request, tmp_path):
     if request.param in {"sqlite", "sealed"}:
         return f"sqlite:///{tmp_path / 'outcomes.db'}"
     return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture(scope="session")
+def spark_url(tmp_path_factory):
+    """The URL of a Spark cluster of a master and two workers."""
+    with clusters.spark(tmp_path_factory.mktemp("spark")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def clickhouse_url():
+    """The URL of ClickHouse's engine behind its HTTP interface."""
+    with clusters.clickhouse() as url:
+        yield url
 
 
 @pytest.fixture

@@ -195,11 +195,13 @@ def _database(url: str) -> Iterator[Check]:
 
 
 def _of_plane(data: str) -> Iterator[Check]:
-    with open_plane(data, segments=from_environment().segments) as plane:
+    settings = from_environment()
+    with open_plane(data, segments=settings.segments, analytics=settings.analytics) as plane:
         now = datetime.now(UTC)
         plane.lake.minutes("doctor", now - timedelta(minutes=1), now)
         yield _outcomes(plane)
         for name, check in (
+            ("analytics", lambda: _analytics(plane)),
             ("audit log", lambda: _audit(plane)),
             ("clock", lambda: _clock(plane, now)),
             ("gateways", lambda: _gateways(plane, now)),
@@ -207,6 +209,10 @@ def _of_plane(data: str) -> Iterator[Check]:
             ("backends", lambda: _backends(plane)),
         ):
             yield from _guarded(name, check)
+
+
+def _analytics(plane: ControlPlane) -> Iterator[Check]:
+    yield Check(name="analytics", result="ok", message=f"stored outcomes are counted by {plane.lake.counting()}")
 
 
 def _audit(plane: ControlPlane) -> Iterator[Check]:

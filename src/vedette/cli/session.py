@@ -76,7 +76,7 @@ class Session:
             )
         from vedette.control.plane import open_plane
 
-        return open_plane(data, segments=self.settings.segments)
+        return open_plane(data, segments=self.settings.segments, analytics=self.settings.analytics)
 
     def apply(self, text: str, *, dry_run: bool) -> "tuple[Applied, ...]":
         """Apply documents; in complaints the text is called ``<body>``."""

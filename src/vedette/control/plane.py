@@ -136,6 +136,7 @@ def open_plane(
     actor: str | None = None,
     instruments: Instruments | None = None,
     segments: str | Path = "",
+    analytics: str = "",
 ) -> ControlPlane:
     """Open (and make or migrate, when needed) a control plane.
 
@@ -146,14 +147,16 @@ def open_plane(
         instruments: clocks and ids of your own, for tests.
         segments: the folder of sealed outcomes, the same for every process on this data. Unless given it is beside
             SQLite's files; with PostgreSQL there is none, and outcomes stay in the database until they are dropped.
+        analytics: what counts stored outcomes: ``spark://host:7077``, ``clickhouse://user:password@host:8123/database``,
+            or DuckDB in this process unless given.
 
     Raises:
-        InvalidInput: the URL is none.
-        Unavailable: the database does not answer.
+        InvalidInput: a URL is none.
+        Unavailable: the database does not answer, or the driver of the engine is not installed.
         Refused: a newer vedette made the database.
     """
     where = places(url, segments)
-    store, lake = Store(where.control), Lake(where.outcomes, segments=where.segments)
+    store, lake = Store(where.control), Lake(where.outcomes, segments=where.segments, analytics=analytics)
     store.migrate()
     lake.migrate()
     return ControlPlane(store, lake, where.folder, instruments, _user() if actor is None else actor)

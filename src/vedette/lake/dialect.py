@@ -16,19 +16,25 @@ class Dialect:
         name: The engine.
         captured: What the first group of a regular expression matched; "" where nothing did.
         centred: Sum of squared deviations from the mean, by a method that loses no digits.
+        signs: How signs are written in a literal that do not stand for themselves there, in the order to replace them.
+        quote: What stands around a name; inside of it, it is doubled.
     """
 
     name: str
     captured: str
     centred: str = "var_pop({value}) * count({value})"
+    signs: tuple[tuple[str, str], ...] = (("'", "''"),)
+    quote: str = '"'
 
     def text(self, value: str) -> str:
         """Write a text as a literal."""
-        return "'" + value.replace("'", "''") + "'"
+        for sign, written in self.signs:
+            value = value.replace(sign, written)
+        return f"'{value}'"
 
     def quoted(self, name: str) -> str:
-        """Write the name of a column, whatever signs it has."""
-        return '"' + name.replace('"', '""') + '"'
+        """Write the name of a column, whatever signs it has but backslashes."""
+        return self.quote + name.replace(self.quote, 2 * self.quote) + self.quote
 
     def capture(self, column: str, expression: str) -> str:
         """Write what a regular expression captures in a column; "" where it does not match."""
@@ -49,6 +55,19 @@ class Dialect:
 
 DUCKDB = Dialect("duckdb", "regexp_extract({column}, {expression}, 1)")
 POSTGRESQL = Dialect("postgresql", "coalesce(substring({column} from {expression}), '')")
+SPARK = Dialect(
+    "spark",
+    "regexp_extract({column}, {expression}, 1)",
+    # ``${name}`` is replaced by a setting's value before anything is parsed, in literals too
+    signs=(("\\", "\\\\"), ("'", "\\'"), ("$", "\\u0024")),
+    quote="`",
+)
+CLICKHOUSE = Dialect(
+    "clickhouse",
+    "extract({column}, {expression})",
+    "varPopStable({value}) * count({value})",  # its var_pop adds up squares
+    signs=(("\\", "\\\\"), ("'", "\\'")),
+)
 
 
 def escaped(text: str) -> str:

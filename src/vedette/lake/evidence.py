@@ -20,6 +20,7 @@ from vedette.lake import experiments, flows
 from vedette.lake.cells import arm_of
 from vedette.lake.clock import HOUR, MINUTE, microseconds, moment
 from vedette.lake.engine import LakeDatabase
+from vedette.lake.engines import engine_of
 from vedette.lake.flows import Flow
 from vedette.lake.history import FileGone, History, Snapshot, snapshot
 from vedette.lake.queries import Page
@@ -71,22 +72,33 @@ class LakeReader:
         patience: Seconds a writer waits for another one before it gives up.
         segments: The folder of the segments, one that every replica can reach; beside a SQLite file unless given. A
             lake in PostgreSQL that is given none keeps its outcomes in the spool.
+        analytics: The URL of the engine that counts what is stored (see `lake.engines`); DuckDB here unless given.
 
     Raises:
-        InvalidInput: The URL names neither.
-        Unavailable: The driver is missing, or the folder of the file cannot be made.
+        InvalidInput: A URL names nothing vedette speaks to.
+        Unavailable: A driver is missing, or the folder of the file cannot be made.
     """
 
-    def __init__(self, url: str, *, patience: float = 10.0, segments: Path | None = None) -> None:
+    def __init__(self, url: str, *, patience: float = 10.0, segments: Path | None = None, analytics: str = "") -> None:
         self._database = LakeDatabase(url, patience=patience)
         self._tables = Tables.of(self._database.schema)
         self._segments = segments or self._database.folder
-        self._engine = History()
+        self._pages = History()
+        self._engine = engine_of(analytics) if analytics else self._pages
 
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
+        self._pages.close()
         self._engine.close()
+
+    def counting(self) -> str:
+        """Say which engine counts stored outcomes, having asked whether it answers.
+
+        Raises:
+            Unavailable: It does not.
+        """
+        return self._engine.probe()
 
     def holdings(self) -> Holdings:
         """Say how many outcomes are stored where, and which segments' files are missing.
@@ -209,11 +221,9 @@ class LakeReader:
         Raises:
             Unavailable: The database does not answer, or segments cannot be read.
         """
+        span = since, until
         return self._over(
-            domain,
-            lambda taken: experiments.recounted(self._engine, taken, domain, experiment, since, until),
-            since,
-            until,
+            domain, lambda taken: experiments.recounted(self._engine, taken, domain, experiment, *span), *span
         )
 
     def overlap(
@@ -311,7 +321,7 @@ class LakeReader:
             after=_read_cursor(after) if after else None,
             limit=limit + 1,
         )
-        found = self._over(domain, lambda taken: read_page(self._engine, taken, page), since, until)
+        found = self._over(domain, lambda taken: read_page(self._pages, taken, page), since, until)
         items = found[:limit]
         more = len(found) > limit and items
         return OutcomePage(items=tuple(items), after=f"{microseconds(items[-1].at)}~{items[-1].id}" if more else "")

@@ -12,7 +12,6 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import duckdb
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,8 @@ from vedette.kernel.errors import InvalidInput
 from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import MOST_PARTS, arm_of, merged
 from vedette.lake.clock import HOUR, microseconds
-from vedette.lake.dialect import DUCKDB
-from vedette.lake.history import History, Snapshot
+from vedette.lake.engines import Engine
+from vedette.lake.history import Snapshot
 from vedette.lake.queries import Cut
 from vedette.lake.tables import Tables
 
@@ -74,7 +73,7 @@ def hours(
 
 
 def by_dimension(
-    history: History, taken: Snapshot, domain: str, experiment: str, dimension: str, limit: int
+    engine: Engine, taken: Snapshot, domain: str, experiment: str, dimension: str, limit: int
 ) -> dict[str, ExperimentEvidence]:
     """Cut what was seen of an experiment by the values of a dimension; "" is where it was not said."""
     cut = Cut(
@@ -86,14 +85,14 @@ def by_dimension(
         others=msgspec.json.encode(OTHERS).decode(),
     )
     found: dict[str, dict[int, dict[str, ArmSums]]] = {}
-    for (arm, value), sums in count(history, taken, cut).items():
+    for (arm, value), sums in count(engine, taken, cut).items():
         name, epoch = _arm(arm)
         found.setdefault(msgspec.json.decode(value) if value else "", {}).setdefault(epoch, {})[name] = sums
     return {value: _evidence(epochs) for value, epochs in sorted(found.items())}
 
 
 def recounted(
-    history: History, taken: Snapshot, domain: str, experiment: str, since: datetime | None, until: datetime | None
+    engine: Engine, taken: Snapshot, domain: str, experiment: str, since: datetime | None, until: datetime | None
 ) -> ExperimentEvidence:
     """Count an experiment from the stored outcomes, all of them."""
     cut = Cut(
@@ -103,32 +102,31 @@ def recounted(
         until=microseconds(until) if until else None,
     )
     epochs: dict[int, dict[str, ArmSums]] = {}
-    for (arm,), sums in count(history, taken, cut).items():
+    for (arm,), sums in count(engine, taken, cut).items():
         name, epoch = _arm(arm)
         epochs.setdefault(epoch, {})[name] = sums
     return _evidence(epochs)
 
 
 def overlap(
-    history: History, taken: Snapshot, domain: str, first: str, second: str, limit: int
+    engine: Engine, taken: Snapshot, domain: str, first: str, second: str, limit: int
 ) -> dict[tuple[str, str], ArmSums]:
     """Cut what was seen of two experiments by both arms, of requests that both had, in the newest epochs of both."""
     if first == second:
         raise InvalidInput("an experiment does not overlap with itself", hint="name two")
     cut = Cut(domain=domain, experiments=(first, second), limit=limit)
-    found = {(_arm(one), _arm(other)): sums for (one, other), sums in count(history, taken, cut).items()}
+    found = {(_arm(one), _arm(other)): sums for (one, other), sums in count(engine, taken, cut).items()}
     newest = max(((one[1], other[1]) for one, other in found), default=None)
     return {(one[0], other[0]): sums for (one, other), sums in sorted(found.items()) if (one[1], other[1]) == newest}
 
 
-def count(history: History, taken: Snapshot, cut: Cut) -> dict[Key, ArmSums]:
+def count(engine: Engine, taken: Snapshot, cut: Cut) -> dict[Key, ArmSums]:
     """Count a cut: by the text of its keys, what was done."""
     measures = taken.measures
-    with history.over(taken, cut.domain) as cursor:
-        kind = "TABLE" if cut.limit is not None else "VIEW"
-        cursor.execute(f"CREATE TEMP {kind} cut AS {cut.cut(DUCKDB, 'outcomes', measures)}")
-        moments = _fetched(cursor, cut.moments(DUCKDB, "cut", measures))
-        bins = {name: _fetched(cursor, cut.bins(DUCKDB, "cut", name)) for name in measures}
+    with engine.over(taken, cut) as asked:
+        asked.keep("cut", cut.cut(asked.dialect, "outcomes", measures), stored=cut.limit is not None)
+        moments = asked.columns(cut.moments(asked.dialect, "cut", measures))
+        bins = {name: asked.columns(cut.bins(asked.dialect, "cut", name)) for name in measures}
     return assembled(cut.keys, measures, moments, bins)
 
 
@@ -174,11 +172,6 @@ def _cells(
     if until:
         query = query.where(cells.hour < microseconds(until) // HOUR)
     return connection.execute(query.execution_options(yield_per=_PARTS))
-
-
-def _fetched(cursor: duckdb.DuckDBPyConnection, query: str) -> Columns:
-    """Run a query and give its columns, NULL as zero."""
-    return {name: np.ma.filled(column, 0) for name, column in cursor.execute(query).fetchnumpy().items()}
 
 
 def _groups(keys: Sequence[str], columns: Columns) -> Iterator[tuple[Key, NDArray[np.intp]]]:

@@ -21,8 +21,8 @@ from sqlalchemy import Connection, select
 
 from vedette.kernel.errors import Unavailable
 from vedette.lake.columns import TEXTS, Columns
-from vedette.lake.dialect import DUCKDB
-from vedette.lake.queries import FIELDS, measure_column
+from vedette.lake.dialect import DUCKDB, Dialect
+from vedette.lake.queries import FIELDS, Cut, Page, measure_column
 from vedette.lake.tables import Tables
 
 _TYPES = {"at_micros": "BIGINT", "plan_revision": "INTEGER", "bucket": "SMALLINT", "cluster": "SMALLINT"}
@@ -96,16 +96,42 @@ def paths(folder: Path | None, names: Iterable[str]) -> list[Path]:
     return [folder / name for name in listed] if folder else []
 
 
+class Held:
+    """The outcomes of a snapshot in DuckDB, as the relation ``outcomes``; see `lake.engines`."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self.cursor = cursor
+
+    @property
+    def dialect(self) -> Dialect:
+        """How queries are to be written."""
+        return DUCKDB
+
+    def keep(self, name: str, query: str, *, stored: bool) -> None:
+        """Give what a query finds a name; ``stored`` where it is worth finding only once."""
+        self.cursor.execute(f"CREATE OR REPLACE TEMP {'TABLE' if stored else 'VIEW'} {name} AS {query}")
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Run a query and give its rows."""
+        found = self.cursor.execute(query)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def columns(self, query: str) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Run a query and give its columns, NULL as zero."""
+        return {name: np.ma.filled(column, 0) for name, column in self.cursor.execute(query).fetchnumpy().items()}
+
+
 class History:
-    """Runs SQL over snapshots; may be used by many threads."""
+    """DuckDB in this process, over snapshots; may be used by many threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     @contextmanager
-    def over(self, taken: Snapshot, domain: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a connection in which ``outcomes`` are those of a snapshot.
+    def over(self, taken: Snapshot, query: Page | Cut) -> Iterator[Held]:
+        """Hold the outcomes of a snapshot.
 
         Raises:
             FileGone: A file is no longer there.
@@ -114,8 +140,12 @@ class History:
         with self._lock:
             self._connection = self._connection or connect()
         with self._connection.cursor() as cursor, translated():
-            cursor.execute(f"CREATE TEMP VIEW outcomes AS {_relation(cursor, taken, domain)}")
-            yield cursor
+            cursor.execute(f"CREATE TEMP VIEW outcomes AS {_relation(cursor, taken, query.domain)}")
+            yield Held(cursor)
+
+    def probe(self) -> str:
+        """Say who counts."""
+        return f"DuckDB {duckdb.__version__} in this process"
 
     def close(self) -> None:
         """Let go of the engine; it may be used again."""
@@ -189,21 +219,21 @@ def reading(files: Sequence[Path]) -> str:
     return f"read_parquet([{', '.join(DUCKDB.text(str(path)) for path in files)}], union_by_name = true)"
 
 
+def late_rows(late: Mapping[str, Mapping[str, float]]) -> dict[str, np.ndarray[Any, Any]]:
+    """Lay late judgements out as columns of one table; what was not judged is NaN."""
+    names = sorted({name for judged in late.values() for name in judged})
+    columns = {
+        f"late_{name}": np.array([judged.get(name, np.nan) for judged in late.values()], np.float64) for name in names
+    }
+    return {"late_id": np.array(list(late), object), **columns}
+
+
 def amended(cursor: duckdb.DuckDBPyConnection, relation: str, late: Mapping[str, Mapping[str, float]]) -> str:
     """Write a relation of outcomes with late judgements joined; what an outcome measured itself stands."""
     if not late:
         return f"SELECT * FROM ({relation}) AS measured"
     names = sorted({name for judged in late.values() for name in judged})
-    cursor.register(
-        "late",
-        {
-            "late_id": np.array(list(late), object),
-            **{
-                f"late_{name}": np.array([judged.get(name, np.nan) for judged in late.values()], np.float64)
-                for name in names
-            },
-        },
-    )
+    cursor.register("late", late_rows(late))
     joined = ", ".join(
         f"coalesce(measured.{quoted}, late.{DUCKDB.quoted(f'late_{name}')}) AS {quoted}"
         for name in names

@@ -47,8 +47,8 @@ class FeedbackResult:
 class Lake(LakeReader):
     """The lake, to be asked and to be added to; any number of processes may do both at once."""
 
-    def __init__(self, url: str, *, patience: float = 10.0, segments: Path | None = None) -> None:
-        super().__init__(url, patience=patience, segments=segments)
+    def __init__(self, url: str, *, patience: float = 10.0, segments: Path | None = None, analytics: str = "") -> None:
+        super().__init__(url, patience=patience, segments=segments, analytics=analytics)
         self._holder = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
 
     def migrate(self) -> None:

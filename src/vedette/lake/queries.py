@@ -5,11 +5,12 @@ JSON text ``[["experiment","arm",epoch], …]``, dimensions the text ``{"name":"
 always escaped, so ``["tone",`` can only be the beginning of an exposure. Engines that keep each of such texts once
 (Parquet's dictionaries) match them once.
 
-A cut is counted in two steps: `cut` picks and names the rows, `moments` and `bins` add up what it gave.
+A cut is counted in two steps: `cut` picks and names the rows, `moments` and `bins` add up what it gave. Where a name is
+given to what has it already, the column is said with its table: engines differ in which of the two a bare name means.
 """
 # ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from vedette.evidence.outcome import OutcomeStatus
@@ -47,8 +48,8 @@ class Page:
     after: tuple[int, str] | None = None
     limit: int = 100
 
-    def sql(self, dialect: Dialect, outcomes: str, measures: Iterable[str]) -> str:
-        """Write the query."""
+    def where(self, dialect: Dialect) -> str:
+        """Write which outcomes are asked for."""
         where = [f"domain = {dialect.text(self.domain)}"]
         if self.version:
             where.append(f"assigned = {dialect.text(self.version)}")
@@ -59,9 +60,13 @@ class Page:
         if self.after:
             at, outcome_id = self.after
             where.append(f"at_micros <= {at} AND (at_micros < {at} OR id < {dialect.text(outcome_id)})")
+        return " AND ".join(where)
+
+    def sql(self, dialect: Dialect, outcomes: str, measures: Iterable[str]) -> str:
+        """Write the query."""
         columns = [*FIELDS, *(dialect.quoted(measure_column(name)) for name in measures)]
         return (
-            f"SELECT {', '.join(columns)} FROM {outcomes} WHERE {' AND '.join(where)}"
+            f"SELECT {', '.join(columns)} FROM {outcomes} WHERE {self.where(dialect)}"
             f" ORDER BY at_micros DESC, id DESC LIMIT {self.limit}"
         )
 
@@ -95,18 +100,21 @@ class Cut:
         """Columns whose values are a group: an arm and epoch of each experiment, as JSON, and the value."""
         return [*(f"arm_{place}" for place in range(len(self.experiments))), *(["value"] if self.dimension else [])]
 
-    def cut(self, dialect: Dialect, outcomes: str, measures: Sequence[str]) -> str:
-        """Write the query that gives the rows: keys, cluster and measures."""
+    def where(self, dialect: Dialect) -> str:
+        """Write which outcomes are counted, but for the limit."""
         where = [f"domain = {dialect.text(self.domain)}"]
         if self.since is not None:
             where.append(f"at_micros >= {self.since}")
         if self.until is not None:
             where.append(f"at_micros < {self.until}")
+        where += [f"position({dialect.text(_begin(each))} IN exposures) > 0" for each in self.experiments]
+        return " AND ".join(where)
+
+    def cut(self, dialect: Dialect, outcomes: str, measures: Sequence[str]) -> str:
+        """Write the query that gives the rows: keys, cluster and measures."""
         columns = []
         for place, experiment in enumerate(self.experiments):
-            begin = f"[{json_text(experiment)},"
-            where.append(f"position({dialect.text(begin)} IN exposures) > 0")
-            captured = dialect.capture("exposures", escaped(begin) + f"({_STRING},[0-9]+)")
+            captured = dialect.capture("exposures", escaped(_begin(experiment)) + f"({_STRING},[0-9]+)")
             columns.append(f"{captured} AS arm_{place}")
         if self.dimension:
             captured = dialect.capture("dimensions", f"[{{,]{escaped(json_text(self.dimension))}:({_STRING})")
@@ -116,7 +124,7 @@ class Cut:
         ordered = self.limit is not None or self.dimension
         if ordered:
             columns.append("row_number() OVER (ORDER BY at_micros DESC, id DESC) AS place")
-        picked = f"SELECT {', '.join(columns)} FROM {outcomes} WHERE {' AND '.join(where)}"
+        picked = f"SELECT {', '.join(columns)} FROM {outcomes} AS outcome WHERE {self.where(dialect)}"
         if self.limit is not None:
             picked = f"SELECT * FROM ({picked}) AS numbered WHERE place <= {self.limit}"
         return self._few_values(dialect, picked, measures) if self.dimension else picked
@@ -146,16 +154,36 @@ class Cut:
         arms = [key for key in self.keys if key != "value"]
         columns = [*arms, "cluster", *(dialect.quoted(measure_column(name)) for name in measures)]
         return (
-            f"WITH picked AS ({picked}), newest AS (SELECT value AS its_value, min(place) AS place FROM picked"
-            f" GROUP BY value ORDER BY min(place) LIMIT {self.values})"
-            f" SELECT {', '.join(columns)}, CASE WHEN newest.place IS NULL THEN {dialect.text(self.others)}"
-            f" ELSE value END AS value FROM picked LEFT JOIN newest ON value = its_value"
+            f"WITH picked AS ({picked}), newest AS (SELECT value AS its_value, min(place) AS its_place FROM picked"
+            f" GROUP BY value ORDER BY its_place LIMIT {self.values})"
+            f" SELECT {', '.join(columns)}, CASE WHEN newest.its_place IS NULL THEN {dialect.text(self.others)}"
+            f" ELSE picked.value END AS value FROM picked LEFT JOIN newest ON picked.value = newest.its_value"
         )
+
+
+def judged(dialect: Dialect, relation: str, measures: Iterable[str], late: Collection[str]) -> str:
+    """Write a relation of outcomes with late judgements joined; what an outcome measured itself stands.
+
+    These are the relation ``late``: an outcome's ``late_id``, and a column ``late_NAME`` for each such measure.
+    """
+    columns = [f"measured.{name} AS {name}" for name in FIELDS]
+    for name in measures:
+        quoted = dialect.quoted(measure_column(name))
+        held = f"measured.{quoted}"
+        if name in late:
+            held = f"coalesce({held}, late.{dialect.quoted(f'late_{name}')})"
+        columns.append(f"{held} AS {quoted}")
+    return f"SELECT {', '.join(columns)} FROM ({relation}) AS measured LEFT JOIN late ON measured.id = late.late_id"
+
+
+def _begin(experiment: str) -> str:
+    """Give what the exposures of an outcome hold that had an experiment."""
+    return f"[{json_text(experiment)},"
 
 
 def _counted(dialect: Dialect, measure: str) -> str:
     """Write a measure as it is counted: what was measured before a client left is not."""
-    value = dialect.quoted(measure_column(measure))
+    value = f"outcome.{dialect.quoted(measure_column(measure))}"
     if measure not in MEASURED:
         return value
     return f"CASE WHEN status = {dialect.text(OutcomeStatus.CLIENT_CLOSED.value)} THEN NULL ELSE {value} END"

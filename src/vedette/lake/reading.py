@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 from sqlalchemy import Connection, and_, or_, select
 
@@ -13,8 +12,7 @@ from vedette.evidence.outcome import Outcome
 from vedette.kernel.records import evolve
 from vedette.lake import spool
 from vedette.lake.columns import outcome_of
-from vedette.lake.dialect import DUCKDB
-from vedette.lake.history import History, Snapshot, connect, paths, reading, translated
+from vedette.lake.history import Held, History, Snapshot, connect, paths, reading, translated
 from vedette.lake.queries import FIELDS, Page, measure_column
 from vedette.lake.tables import Tables
 
@@ -56,14 +54,8 @@ def located(
 
 def read_page(history: History, taken: Snapshot, page: Page) -> list[Outcome]:
     """Give the outcomes of a page."""
-    with history.over(taken, page.domain) as cursor:
-        return outcomes_of(cursor.execute(page.sql(DUCKDB, "outcomes", taken.measures)))
-
-
-def outcomes_of(result: duckdb.DuckDBPyConnection) -> list[Outcome]:
-    """Read outcomes from the rows of a query."""
-    names = [column[0] for column in result.description]
-    return [_outcome(dict(zip(names, row, strict=True))) for row in result.fetchall()]
+    with history.over(taken, page) as asked:
+        return [_outcome(row) for row in asked.rows(page.sql(asked.dialect, "outcomes", taken.measures))]
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
@@ -78,4 +70,5 @@ def _sealed(files: Sequence[Path], outcome_ids: list[str]) -> list[Outcome]:
         return []
     with connect() as engine, translated():
         engine.register("wanted", {"its_id": np.array(outcome_ids, object)})
-        return outcomes_of(engine.execute(f"SELECT * FROM {reading(files)} WHERE id IN (SELECT its_id FROM wanted)"))
+        wanted = f"SELECT * FROM {reading(files)} WHERE id IN (SELECT its_id FROM wanted)"
+        return [_outcome(row) for row in Held(engine).rows(wanted)]
