@@ -32,19 +32,22 @@ from vedette.cli.verbs import HERE, Verb, in_session
     help="Where it listens; 0 takes a free one.",
 )
 @click.option("--workers", metavar="N", default="auto", show_default=True, help="Processes; auto for one per core.")
+@running.sync
 @running.ready_file
 @running.logging_level
 @in_session
-def gateway(session: Session, host: str, port: int, workers: str, ready_file: Path | None, log_level: str) -> None:
+def gateway(  # every flag by name
+    session: Session, host: str, port: int, workers: str, sync: str, ready_file: Path | None, log_level: str
+) -> None:
     """Run the gateway alone until SIGTERM or Ctrl-C; the control plane may come and go."""
     running.start_logging(log_level)
-    count = running.count_of(workers)
+    count, every = running.count_of(workers), running.seconds_of(sync)
     ends = Ends()
     with ExitStack() as stack:
         stack.enter_context(ends.on_signals())
         plane = stack.enter_context(session.open_here(create=True))
         address = stack.enter_context(
-            running.gateway(plane, host, port, count, ends, option="--port", cache=session.settings.cache)
+            running.gateway(plane, host, port, count, ends, option="--port", cache=session.settings.cache, sync=every)
         )
         if not ends.first.is_set():
             click.echo(f"vedette {vedette.__version__}: {count} workers at {address}/v1 for OpenAI clients")

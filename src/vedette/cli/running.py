@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vedette.kernel.clock import duration
 from vedette.kernel.errors import InvalidInput, Unavailable
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ ready_file = click.option(
     "--ready-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Written as JSON with the addresses once all is up.",
+)
+sync = click.option(
+    "--sync",
+    metavar="DURATION",
+    default="never",
+    show_default=True,
+    help="Bring outcomes to the disk when so much time has passed, so that a power cut costs no more of them; 0s waits "
+    "for each. Otherwise a power cut may cost half a minute of them, and the death of a process none.",
 )
 
 
@@ -89,6 +98,15 @@ def count_of(workers: str) -> int:
     return int(workers)
 
 
+def seconds_of(sync: str) -> float | None:
+    """Read how often outcomes are brought to the disk: a duration, or ``never``.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    return None if sync == "never" else duration(sync)
+
+
 @contextmanager
 def gateway(
     plane: "ControlPlane",
@@ -98,6 +116,7 @@ def gateway(
     ends: Ends,
     *,
     cache: str = "",
+    sync: float | None = None,
     option: str = "--gateway-port",
 ) -> Iterator[str]:
     """Run the gateway's workers; replaced on SIGHUP; drained, shipped and forgotten at the end. Gives its address."""
@@ -109,6 +128,7 @@ def gateway(
         router=f"{socket.gethostname()}-{os.getpid()}",
         pepper_file=str((plane.folder / FILE).resolve()),
         cache_url=cache,
+        sync_every=sync,
     )
     supervisor = Supervisor(
         plane.traffic,

@@ -65,6 +65,7 @@ log = logging.getLogger(__name__)
 @click.option(
     "--interval", metavar="DURATION", default="1s", show_default=True, help="How often rollouts are looked at."
 )
+@running.sync
 @running.ready_file
 @running.logging_level
 @in_session
@@ -76,6 +77,7 @@ def serve(  # every flag by name
     workers: str,
     no_gateway: bool,  # noqa: FBT001 - a flag
     interval: str,
+    sync: str,
     ready_file: Path | None,
     log_level: str,
 ) -> None:
@@ -84,6 +86,7 @@ def serve(  # every flag by name
 
     running.start_logging(log_level)
     seconds, count = max(duration(interval), 0.05), running.count_of(workers)
+    every = running.seconds_of(sync)
     ends = Ends()
     with ExitStack() as stack:
         stack.enter_context(ends.on_signals())
@@ -93,7 +96,7 @@ def serve(  # every flag by name
         gateway = None
         if not no_gateway:
             gateway = stack.enter_context(
-                running.gateway(plane, host, gateway_port, count, ends, cache=session.settings.cache)
+                running.gateway(plane, host, gateway_port, count, ends, cache=session.settings.cache, sync=every)
             )
         api = stack.enter_context(_api(plane, listening, ends))
         if not ends.first.is_set():

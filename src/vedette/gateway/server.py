@@ -87,7 +87,7 @@ class Gateway:
         settings = self.settings
         metrics = Metrics()
         shared = SharedCache(settings, metrics) if settings.cache_url else None
-        self._journal = Journal(self._folder, settings.worker)
+        self._journal = self._begin_journal()
         # Three threads, so that a feed that hangs keeps neither outcomes nor plans from their way.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
         self._pool, self._local = Pool(settings), LocalPool(settings, metrics)
@@ -111,7 +111,7 @@ class Gateway:
         if self._sink:
             self._shipper: Shipper | HandOver = Shipper(self.app, self._journal, self._sink, self._threads)
         else:
-            self._shipper = HandOver(recorder, lambda: Journal(self._folder, settings.worker), self._threads)
+            self._shipper = HandOver(recorder, self._begin_journal, self._threads)
         works.append(self._shipper.run(self._stop, settings.ship_interval))
         if collector := Collector.of(settings, self._environment, f"{router}/{settings.worker}"):
             recorder.tracer = Tracer(settings.trace_share)
@@ -123,6 +123,9 @@ class Gateway:
             works.append(tell_figures(self.app, self._total, self._threads, self._stop))
         self._tasks = [loop.create_task(work) for work in works]
         _log.info("gateway listens on %s:%d", *self.address)
+
+    def _begin_journal(self) -> Journal:
+        return Journal(self._folder, self.settings.worker, sync_every=self.settings.sync_every)
 
     def accept(self) -> None:
         """Take connections from the socket that was handed in."""

@@ -20,6 +20,7 @@ class GatewaySettings:
     budget_interval: float = 5.0  # between looks at what was used of budgets
     heartbeat: float = 3.0  # between confirmations of the plans in force, and tries of refused ones
     ship_interval: float = 0.5  # between batches of outcomes
+    sync_every: float | None = None  # after which keeping an outcome waits for the disk; 0: each does, None: none does
 
     otlp_endpoint: str = ""  # of an OpenTelemetry collector; empty: OTEL_EXPORTER_OTLP_ENDPOINT's, or none
     otlp_interval: float = 10.0  # between exports
@@ -54,5 +55,5 @@ class GatewaySettings:
         """Refuse times and sizes that are none."""
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if isinstance(value, (int, float)) and value <= 0:
+            if isinstance(value, (int, float)) and value <= 0 and (name, value) != ("sync_every", 0):
                 raise InvalidInput(f"{name} must be more than zero, not {value}")
