@@ -32,9 +32,12 @@ demo: $(VENV)/demo.stamp ## watch versions be promoted and taken back on real da
 
 test: $(VENV)/test.stamp ## lint, types, layers, and every test against the installed wheel
 	@echo '· ruff' && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
-	@echo '· mypy' && $(BIN)/mypy
 	@echo '· layers' && $(BIN)/lint-imports
-	@echo '· pytest' && $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@echo '· pytest, and mypy beside it'
+	@( $(BIN)/mypy > $(VENV)/mypy.log 2>&1 || { code=$$?; cat $(VENV)/mypy.log; exit $$code; } ) & types=$$!; \
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS); tests=$$?; \
+	wait $$types || { echo 'error: mypy is not satisfied: see above, or $(VENV)/mypy.log' >&2; exit 1; }; \
+	exit $$tests
 
 test-engines: $(ENGINES)/test.stamp ## stored outcomes counted by a Spark cluster and by ClickHouse's engine; needs Java 17
 	@$(call needs_java)
