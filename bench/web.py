@@ -92,11 +92,18 @@ def build(plane: ControlPlane, count: int, looks: int) -> str:
     for minute in range(30):
         batch = [
             Outcome(
-                id=f"o-{minute}-{name}", domain=name, at=now - timedelta(minutes=minute), assigned="v1", served="v1",
-                plan_revision=2, bucket=7, status=OutcomeStatus.OK, measures={"error": 0.0, "latency_ms": 20.0},
+                id=f"o-{minute}-{name}",
+                domain=name,
+                at=now - timedelta(minutes=minute),
+                assigned="v1",
+                served="v1",
+                plan_revision=2,
+                bucket=7,
+                status=OutcomeStatus.OK,
+                measures={"error": 0.0, "latency_ms": 20.0},
             )
             for name in names
-        ]  # fmt: skip
+        ]
         for first in range(0, len(batch), 1000):
             plane.lake.ship(f"b-{minute}-{first}", batch[first : first + 1000])
     watch(plane, begun[0].id, looks)
@@ -107,9 +114,18 @@ def watch(plane: ControlPlane, rollout: str, looks: int) -> None:
     """Store so many looks at a rollout, as its reconciler would have."""
     now = plane.instruments.now()
     cells = [
-        {"revision": 3, "hour": 1, "canary": 900.0, "stable": 9000.0, "badCanary": 9.0, "badStable": 90.0,
-         "judgedCanary": 9.0, "judgedTotal": 99.0, "expectedShare": 0.09}
-    ]  # fmt: skip
+        {
+            "revision": 3,
+            "hour": 1,
+            "canary": 900.0,
+            "stable": 9000.0,
+            "badCanary": 9.0,
+            "badStable": 90.0,
+            "judgedCanary": 9.0,
+            "judgedTotal": 99.0,
+            "expectedShare": 0.09,
+        }
+    ]
     seen = {
         "metrics": {"errors": {"kind": "rate", "basis": "requests", "dispersion": 1.0, "covered": 1.0, "cells": cells}},
         "exposures": [
@@ -120,15 +136,31 @@ def watch(plane: ControlPlane, rollout: str, looks: int) -> None:
     for number in range(looks):
         ratio = 1.0 + 0.4 * ((number * 37) % 100 - 50) / (50 + number)
         verdict = {
-            "metric": "errors", "finding": "clear", "method": "e-process on the rate ratio", "alpha": 0.05,
-            "tolerance": 0.0, "sentence": "errors shows no regression", "canary": 0.01 * ratio, "stable": 0.01,
-            "ratio": ratio, "low": ratio / (1 + 20 / (number + 20)), "high": ratio * (1 + 20 / (number + 20)),
-            "logE": 0.1, "samples": float(number), "dryRun": False,
-        }  # fmt: skip
+            "metric": "errors",
+            "finding": "clear",
+            "method": "e-process on the rate ratio",
+            "alpha": 0.05,
+            "tolerance": 0.0,
+            "sentence": "errors shows no regression",
+            "canary": 0.01 * ratio,
+            "stable": 0.01,
+            "ratio": ratio,
+            "low": ratio / (1 + 20 / (number + 20)),
+            "high": ratio * (1 + 20 / (number + 20)),
+            "logE": 0.1,
+            "samples": float(number),
+            "dryRun": False,
+        }
         look = StoredLook(
-            rollout=rollout, attempt=1, step=0, at=now + timedelta(seconds=number), watched=float(number), weight=10.0,
-            observations=seen, verdicts=(verdict,),
-        )  # fmt: skip
+            rollout=rollout,
+            attempt=1,
+            step=0,
+            at=now + timedelta(seconds=number),
+            watched=float(number),
+            weight=10.0,
+            observations=seen,
+            verdicts=(verdict,),
+        )
         rows.append(look)
     with plane.changes.store.transaction() as connection:
         for look in rows:

@@ -62,8 +62,10 @@ def saturate(address: Address, folder: Path, *, stream: bool, connections: int, 
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", str(script)]
     said = subprocess.run(  # noqa: S603 - Debian's wrk
         ["taskset", "-c", str(BESIDE), *command, f"http://127.0.0.1:{address.port}"],  # noqa: S607 - as installed
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     if bad := re.search(r"Non-2xx or 3xx responses: (\d+)|Socket errors: .*", said):
         raise RuntimeError(f"{bad[0]}\n{said}")
     found = re.search(r"(\d+) requests in ([\d.]+)(m?s)", said)

@@ -174,7 +174,7 @@ def test_what_cannot_be_read_is_refused_in_words(tmp_path, text, said):
     path = tmp_path / "calls.csv"
     path.write_text(text)
     wanted = Said(domain="" if text.startswith("id") else "payments")
-    run = Import(services=Anywhere(), said=wanted, size=10, skip=False, dry_run=True, tell=print)  # type: ignore[arg-type]  # it needs no more of them
+    run = Import(services=Anywhere(), said=wanted, size=10, lenient=False, dry_run=True, tell=print)  # type: ignore[arg-type]  # it needs no more of them
     with pytest.raises(InvalidInput) as refused:
         run.run([str(path)], None)
     assert said in str(refused.value)

@@ -2,13 +2,10 @@
 
 import base64
 import json
-import os
-import shutil
-import ssl
-import subprocess
 from typing import Any
 
 import pytest
+from tests.certificates import certified, needs_openssl
 from tests.connectors.fake_prometheus import serving
 
 from vedette.connectors import prometheus
@@ -126,23 +123,10 @@ def test_answer_that_trickles_is_cut(server, monkeypatch):
         ask(server.url)
 
 
-@pytest.mark.skipif(  # on CI its absence fails the test instead
-    not shutil.which("openssl") and not os.environ.get("CI"), reason="openssl, which makes the certificate, is not here"
-)
+@needs_openssl
 def test_certificate_is_checked(tmp_path, monkeypatch):
     """A server behind TLS is asked when somebody vouches for its certificate, and only then."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"),
-            *("-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    certificate, context = certified(tmp_path)
     with serving(context) as server:
         with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
             ask(server.url)

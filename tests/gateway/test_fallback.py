@@ -42,8 +42,11 @@ def test_fallback_can_be_switched_off(stage):
     assert stage.chat().status == 500
     outcome = stage.outcome()
     assert (outcome.served, outcome.status, outcome.measures["error"], outcome.measures["fallback"]) == (
-        "v2", "error", 1, 0,
-    )  # fmt: skip
+        "v2",
+        "error",
+        1,
+        0,
+    )
 
 
 def test_fallback_that_fails_too(stage):

@@ -114,10 +114,18 @@ def test_clients_key_never_reaches_a_backend(stage):
     own = {"v1": stage.backend("ok", api_key_env="BACKEND_KEY", headers={"X-Own": "o", "X-Team": "ours"})}
     stage.publish(stage.plan(backends=own))
     sent = {
-        "Authorization": "Bearer sk-client", "X-Api-Key": "k", "Cookie": "c=1", "OpenAI-Organization": "org",
-        "Connection": "keep-alive, X-Hop", "X-Hop": "1", "TE": "trailers", "X-Team": "theirs", "X-Other": "o",
-        "Traceparent": "00-1-2-01", "X-Vedette-Version": "v9",
-    }  # fmt: skip
+        "Authorization": "Bearer sk-client",
+        "X-Api-Key": "k",
+        "Cookie": "c=1",
+        "OpenAI-Organization": "org",
+        "Connection": "keep-alive, X-Hop",
+        "X-Hop": "1",
+        "TE": "trailers",
+        "X-Team": "theirs",
+        "X-Other": "o",
+        "Traceparent": "00-1-2-01",
+        "X-Vedette-Version": "v9",
+    }
     answer = stage.ask({"model": "payments", "messages": []}, headers=sent)
     seen = stage.upstream.asked[0].headers
     assert seen["authorization"] == "Bearer sk-backend"

@@ -33,8 +33,11 @@ def test_a_streamed_response_is_whole_with_its_last_event(stage, client):
     """Events reach OpenAI's client one by one; the stream has no [DONE], and is whole all the same."""
     events = list(client.responses.create(model="payments", input="hi", stream=True))
     assert [event.type for event in events] == [
-        "response.created", "response.output_text.delta", "response.output_text.delta", "response.completed",
-    ]  # fmt: skip
+        "response.created",
+        "response.output_text.delta",
+        "response.output_text.delta",
+        "response.completed",
+    ]
     assert "stream_options" not in stage.upstream.asked[0].json
     measures = stage.outcome().measures
     assert (measures["tokens_in"], measures["tokens_out"], measures["error"]) == (11, 2, 0)

@@ -74,6 +74,13 @@ def kept(stage: Stage, count: int = 1) -> None:
     wait_for(lambda: counts(stage).get("kept") == count)
 
 
+def age(client, key, seconds):
+    """Make an entry older than it is."""
+    found = msgspec.msgpack.decode(client.get(key))
+    found[1] -= seconds
+    client.set(key, msgspec.msgpack.encode(found))
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_of_one_gateway_is_given_by_another(gateway, stream):
     """What one gateway was answered another gives again, whole or as a stream, and then from its own memory."""
@@ -122,9 +129,7 @@ def test_redis_forgets_what_is_too_old(gateway, redis):
     with redis.client() as client:
         (key,) = client.scan_iter()
         assert 50_000 < client.pttl(key) <= 60_000
-        found = msgspec.msgpack.decode(client.get(key))
-        found[1] -= 30
-        client.set(key, msgspec.msgpack.encode(found))
+        age(client, key, 30)
         body = {"model": "payments", "user": "u1", "messages": [{"role": "user", "content": "hi"}]}
         fresh = two.ask(body, headers={"Cache-Control": "max-age=10, no-store"})
         assert fresh.headers["x-vedette-cache"] == "bypass"
@@ -139,12 +144,9 @@ def test_an_old_entry_keeps_its_age(gateway, redis):
     kept(one)
     with redis.client() as client:
         (key,) = client.scan_iter()
-        found = msgspec.msgpack.decode(client.get(key))
-        found[1] -= 30
-        client.set(key, msgspec.msgpack.encode(found))
+        age(client, key, 30)
         assert two.chat().headers["age"] == "30"
-        found[1] -= 40
-        client.set(key, msgspec.msgpack.encode(found))
+        age(client, key, 40)
     three = gateway()
     three.publish(one.plan(cache=Cache(ttl=60.0)))
     alive(three)

@@ -1,36 +1,19 @@
 """Backends behind TLS: reached when their certificate is trusted, and only then."""
 
-import os
-import shutil
-import ssl
-import subprocess
-
 import pytest
+from tests.certificates import certified, needs_openssl
 from tests.gateway.stage import Stage
 from tests.gateway.upstream import MockUpstream
 
 from vedette.routing.plan import TrafficPlan
 
-pytestmark = pytest.mark.skipif(  # on CI its absence fails the tests instead
-    not shutil.which("openssl") and not os.environ.get("CI"), reason="openssl, which makes the certificate, is not here"
-)
+pytestmark = needs_openssl
 
 
 @pytest.fixture
 def secure(stage, tmp_path):
     """A backend behind TLS, and its certificate."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"),
-            *("-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    certificate, context = certified(tmp_path)
     upstream = MockUpstream()
     stage.run(upstream.start(context))
     yield upstream, certificate

@@ -1,5 +1,6 @@
 """What was appended to the journal is shipped once, whatever happens to the process in between."""
 
+import dataclasses
 import logging
 import threading
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lake.making import files_no_larger_than, outcome
+from tests.lake.making import exposed, files_no_larger_than, outcome
 
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.kernel.errors import InvalidInput, Unavailable
 from vedette.lake.journal import Journal
+from vedette.lake.record import Record
 
 
 def _drain(journal: Journal) -> list[Outcome]:
@@ -265,3 +267,15 @@ def test_shipping_while_appending_loses_and_repeats_nothing(tmp_path):
         shipped += _drain(journal)
     shipped += _drain(journal)
     assert shipped == appended
+
+
+def test_a_record_is_kept_as_its_outcome_would_be(tmp_path):
+    """What the request path makes of an outcome has its fields, in their order, and is read back as that outcome."""
+    made = outcome({"error": 0.0, "latency_ms": 12.5}, exposures=(exposed("tone", "warm"),), dimensions={"plan": "pro"})
+    names = [field.name for field in dataclasses.fields(Outcome)]
+    assert list(Record.__struct_fields__) == names
+    journal = Journal(tmp_path, "gateway")
+    journal.append(Record(*(getattr(made, name) for name in names)))
+    (batch,) = journal.unshipped()
+    journal.close()
+    assert batch.outcomes == (made,)

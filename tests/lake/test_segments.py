@@ -156,8 +156,10 @@ def test_many_late_judgements_are_folded_in(opened, monkeypatch):
 
 def _live(lake):
     """Take in, judge, seal, merge, drop and erase; whatever of it is done already does nothing."""
-    old, new = ([outcome(id=f"{age}-{n}", at=at, domain=domain) for n, domain in enumerate(("payments", "legal"))]
-                for age, at in (("old", NOON - timedelta(days=40)), ("new", NOON)))  # fmt: skip
+    old, new = (
+        [outcome(id=f"{age}-{n}", at=at, domain=domain) for n, domain in enumerate(("payments", "legal"))]
+        for age, at in (("old", NOON - timedelta(days=40)), ("new", NOON))
+    )
     more = [outcome(id=f"more-{n}", measures={"error": 1.0}) for n in range(2)]
     lake.ship("first", old + new)
     lake.feedback([Feedback(outcome_id=new[0].id, measures={"correct": 1.0})])

@@ -56,16 +56,8 @@ def rate(  # every count by name
     *, canary: float = 1000, stable: float = 9000, bad_canary: float = 5, bad_stable: float = 45, revision: int = 2
 ) -> RateObservation:
     """Make the rate of one cell; by default both arms are equally bad."""
-    cell = RateCell(
-        revision=revision,
-        hour=HOUR,
-        canary=canary,
-        stable=stable,
-        bad_canary=bad_canary,
-        bad_stable=bad_stable,
-        judged_canary=bad_canary,
-        judged_total=bad_canary + bad_stable,
-        expected_share=canary / (canary + stable) if canary + stable else 0.0,
+    cell = RateCell.by_requests(
+        revision=revision, hour=HOUR, canary=canary, stable=stable, bad_canary=bad_canary, bad_stable=bad_stable
     )
     return RateObservation(basis="requests", dispersion=1.0, covered=1.0, cells=(cell,))
 

@@ -60,9 +60,15 @@ def test_looks_are_thinned_and_the_ends_are_kept(store):
         rollouts.create(connection, rollout(1))
         for number in range(103):
             look = StoredLook(
-                rollout="0000-0001", attempt=1 + (number >= 100), step=0, at=after(number), watched=float(number),
-                weight=10.0, observations={"metrics": {}, "exposures": []}, verdicts=({"metric": "errors"},),
-            )  # fmt: skip
+                rollout="0000-0001",
+                attempt=1 + (number >= 100),
+                step=0,
+                at=after(number),
+                watched=float(number),
+                weight=10.0,
+                observations={"metrics": {}, "exposures": []},
+                verdicts=({"metric": "errors"},),
+            )
             rollouts.add_look(connection, look)
         points = rollout_history.track(connection, "0000-0001", 1, at_most=10)
         assert [point.watched for point in points] == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99]

@@ -62,17 +62,30 @@ def probed(plane):
     plane.canary.abort(rollout.id, actor=PROBE, why=PROBE)
     words = {"name": "wordy", "override": {"prompt": {"system": PROBE}}}
     plane.experiments.create_test(
-        "victim", ["v1", "v2", words], name="probe", metrics=["errors"], hypothesis=PROBE, dimensions=["x-plan"],
+        "victim",
+        ["v1", "v2", words],
+        name="probe",
+        metrics=["errors"],
+        hypothesis=PROBE,
+        dimensions=["x-plan"],
         actor=PROBE,
-    )  # fmt: skip
+    )
     plane.experiments.start("probe", actor=PROBE, why=PROBE)
     plane.experiments.stop_arm("probe", "wordy", actor=PROBE, why=PROBE)
     plane.governance.audit_log("note.made", "victim", PROBE, {PROBE: PROBE, "changed": {PROBE: [PROBE, PROBE]}})
     now = plane.instruments.now()
     outcome = Outcome(
-        id="o-1", domain="victim", at=now, assigned="v1", served="v1", plan_revision=2, bucket=3,
-        status=OutcomeStatus.OK, measures={"error": 1.0}, dimensions={"x-plan": PROBE},
-    )  # fmt: skip
+        id="o-1",
+        domain="victim",
+        at=now,
+        assigned="v1",
+        served="v1",
+        plan_revision=2,
+        bucket=3,
+        status=OutcomeStatus.OK,
+        measures={"error": 1.0},
+        dimensions={"x-plan": PROBE},
+    )
     plane.lake.ship("b-1", [outcome])
     return plane
 
@@ -106,7 +119,7 @@ def pages(plane):
         ("/jump", {"q": "victim"}),
         ("/help", {}),
         (f"/{PROBE}", {}),
-    ]  # fmt: skip
+    ]
 
 
 def test_no_text_becomes_markup(admin, probed):

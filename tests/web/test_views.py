@@ -172,9 +172,15 @@ def test_a_rollout_begins_from_the_form_with_its_plan_beside_it(operator, furnis
     assert "the last step" in refused.text
     assert 'value="20m"' in refused.text
     begun = send(
-        operator, page, page=page, **fields, name="mine", alpha="0.02", hold_back="2",
+        operator,
+        page,
+        page=page,
+        **fields,
+        name="mine",
+        alpha="0.02",
+        hold_back="2",
         **{"guard.errors": "on", "tolerance.errors": "10"},
-    )  # fmt: skip
+    )
     assert begun.status_code == 303
     spec = furnished.canary.get("mine").spec
     assert [(step.weight, step.bake, step.min_samples) for step in spec.steps] == [(5, 1200, 50), (100, 3600, 0)]

@@ -58,7 +58,7 @@ class Import:
         services: Where outcomes are brought, and which domains there are.
         said: How rows are read.
         size: How many are brought at once.
-        skip: Whether rows that cannot be read are passed over.
+        lenient: Whether rows that cannot be read are passed over.
         dry_run: Whether everything is read and nothing is brought.
         tell: Says something to people.
     """
@@ -66,7 +66,7 @@ class Import:
     services: "Services"
     said: Said
     size: int
-    skip: bool
+    lenient: bool
     dry_run: bool
     tell: Callable[[str], None]
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -98,7 +98,7 @@ class Import:
             try:
                 batch.append((row.place, self._read(row, layouts, occurrences)))
             except VedetteError as error:
-                if not self.skip:
+                if not self.lenient:
                     self._flush(reader.name, batch)
                     raise self._placed(error, f"{reader.name}, {row.place}") from error
                 self._pass_over(f"{reader.name}, {row.place}: {error}")

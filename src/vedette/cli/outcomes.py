@@ -119,7 +119,7 @@ def import_(
         judgements=judgements,
     )
     with session.open() as services:
-        run = Import(services=services, said=said, size=batch, skip=skip_bad, dry_run=dry_run, tell=session.say)
+        run = Import(services=services, said=said, size=batch, lenient=skip_bad, dry_run=dry_run, tell=session.say)
         found = run.run(_matching(files), form)  # type: ignore[arg-type]  # click lets no other format pass
     session.show(found, lambda it: text(sentence(it)))
     if found.aged:

@@ -93,11 +93,21 @@ class Server(_Process):
         ready = folder / "ready.json"
         super().__init__(
             [
-                "vedette", "serve", "--data", str(folder), "--port", "0", "--gateway-port", "0",
-                "--interval", _INTERVAL, "--ready-file", str(ready),
+                "vedette",
+                "serve",
+                "--data",
+                str(folder),
+                "--port",
+                "0",
+                "--gateway-port",
+                "0",
+                "--interval",
+                _INTERVAL,
+                "--ready-file",
+                str(ready),
             ],
             folder / "logs" / "server.log",
-        )  # fmt: skip
+        )
         try:
             self.wait_until(ready.exists)
             said = json.loads(ready.read_text())

@@ -36,6 +36,7 @@ _log = logging.getLogger("vedette.gateway")
 class Exchange:
     """The life of one request to a model; told of its client by `ClientConnection`, of its backend by a `Call`."""
 
+    # As almost every request has them to its end.
     _retries = 0
     _hedges = 0  # second calls
     _stale_once = False  # a kept connection was found closed already
@@ -165,6 +166,8 @@ class Exchange:
             self._call.abort()
         self.failed(failure, message)
 
+    # What the backend says.
+
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """Take an answer that came at once, when that is all there is to it."""
         kind = value_of(headers, b"content-type") or wire.JSON
@@ -266,15 +269,14 @@ class Exchange:
 
     def _retry_wait(self) -> float | None:
         """Give the seconds to wait before the next try; None when there may be none."""
-        asked = retry.retry_after(value_of(self._headers, b"retry-after"))
-        wait = retry.pause(self._retries, asked)
-        allowed = (
-            self._retries < self._config.retries
-            and asked <= self._context.settings.retry_wait
-            and monotonic() + wait < self._deadline
-            and self._served.budget.spend()
+        return retry.wait(
+            self._retries,
+            value_of(self._headers, b"retry-after"),
+            most=self._config.retries,
+            longest=self._context.settings.retry_wait,
+            left=self._deadline - monotonic(),
+            budget=self._served.budget,
         )
-        return wait if allowed else None
 
     # Answering. The outcome is kept before the last byte goes out.
 

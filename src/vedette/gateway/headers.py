@@ -6,10 +6,17 @@ from vedette.gateway.upstream import Headers
 
 _HOP_BY_HOP = frozenset(  # RFC 9110 §7.6.1, and the one browsers invented
     {
-        b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
-        b"trailer", b"transfer-encoding", b"upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
-)  # fmt: skip
+)
 _REWRITTEN = frozenset({b"host", b"content-length", b"content-type", b"expect", b"accept-encoding"})
 _CREDENTIALS = frozenset(  # for the gateway and nobody behind it
     {b"authorization", b"cookie", b"x-api-key", b"api-key", b"openai-organization", b"openai-project"}

@@ -59,3 +59,22 @@ def retry_after(value: bytes | None) -> float:
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     seconds: float = (when - datetime.now(UTC)).total_seconds()
     return max(0.0, seconds)
+
+
+def wait(
+    attempts: int, said: bytes | None, *, most: int, longest: float, left: float, budget: RetryBudget
+) -> float | None:
+    """Give the seconds to wait before the next try; None when there may be none.
+
+    Args:
+        attempts: how many retries there were.
+        said: the backend's Retry-After.
+        most: how many there may be.
+        longest: what a backend may ask for, in seconds; one that asks for more is not asked again.
+        left: seconds until the answer is due.
+        budget: what all retries are paid from, taken from last.
+    """
+    asked = retry_after(said)
+    seconds = pause(attempts, asked)
+    allowed = attempts < most and asked <= longest and seconds < left and budget.spend()
+    return seconds if allowed else None

@@ -103,9 +103,22 @@ class RemoteCall:
 
 class _Connection(asyncio.Protocol):
     __slots__ = (
-        "_begun", "_heard", "_held", "_keep", "_origin", "_parser", "_parts", "_transport", "_used",
-        "call", "complete", "headers", "idle_since", "on_body", "status",
-    )  # fmt: skip
+        "_begun",
+        "_heard",
+        "_held",
+        "_keep",
+        "_origin",
+        "_parser",
+        "_parts",
+        "_transport",
+        "_used",
+        "call",
+        "complete",
+        "headers",
+        "idle_since",
+        "on_body",
+        "status",
+    )
 
     def __init__(self, origin: "Origin") -> None:
         self._origin = origin

@@ -18,16 +18,32 @@ from vedette.lake.columns import json_text
 from vedette.lake.dialect import Dialect, escaped
 
 FIELDS = (
-    "id", "domain", "at_micros", "assigned", "served", "plan_revision", "bucket", "cluster", "status", "exposures",
+    "id",
+    "domain",
+    "at_micros",
+    "assigned",
+    "served",
+    "plan_revision",
+    "bucket",
+    "cluster",
+    "status",
+    "exposures",
     "dimensions",
-)  # fmt: skip
+)
 
 MEASURED = frozenset(  # by gateways; of a request whose client left, only what was said later counts
     {
-        "error", "fallback", "rejected", "partial", "override_failed", "latency_ms", "ttft_ms", "tokens_in",
+        "error",
+        "fallback",
+        "rejected",
+        "partial",
+        "override_failed",
+        "latency_ms",
+        "ttft_ms",
+        "tokens_in",
         "tokens_out",
     }
-)  # fmt: skip
+)
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 

@@ -9,7 +9,7 @@ read over the current step alone, within which the split is constant; their α i
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Discriminator
@@ -52,6 +52,23 @@ class RateCell:
     judged_canary: float
     judged_total: float
     expected_share: float
+
+    @classmethod
+    def by_requests(
+        cls, *, revision: int, hour: int, canary: float, stable: float, bad_canary: float, bad_stable: float
+    ) -> Self:
+        """Make a cell in which the canary is expected to have its share of the requests in the bad events."""
+        return cls(
+            revision=revision,
+            hour=hour,
+            canary=canary,
+            stable=stable,
+            bad_canary=bad_canary,
+            bad_stable=bad_stable,
+            judged_canary=bad_canary,
+            judged_total=bad_canary + bad_stable,
+            expected_share=canary / (canary + stable) if canary + stable else 0.0,
+        )
 
 
 @record

@@ -64,14 +64,6 @@ def _cell(key: tuple[int, int], counted: Mapping[Group, Counted]) -> RateCell:
     bad_canary, bad_stable = counted["canary bad"].growth.get(key, 0.0), counted["stable bad"].growth.get(key, 0.0)
     canary = max(counted["canary total"].growth.get(key, 0.0), bad_canary)
     stable = max(counted["stable total"].growth.get(key, 0.0), bad_stable)
-    return RateCell(
-        revision=key[0],
-        hour=key[1],
-        canary=canary,
-        stable=stable,
-        bad_canary=bad_canary,
-        bad_stable=bad_stable,
-        judged_canary=bad_canary,
-        judged_total=bad_canary + bad_stable,
-        expected_share=canary / (canary + stable) if canary + stable else 0.0,
+    return RateCell.by_requests(
+        revision=key[0], hour=key[1], canary=canary, stable=stable, bad_canary=bad_canary, bad_stable=bad_stable
     )

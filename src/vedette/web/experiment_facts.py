@@ -121,9 +121,12 @@ def banner(told: ExperimentStory) -> Banner:
         return Banner(tone=tone, sign="ok", head=head, sentence=status.conclusion.because, then=then)
     if found is None or found.report is None:
         return Banner(
-            tone="act", sign="warn", head="Its outcomes cannot be read", sentence=told.trouble,
+            tone="act",
+            sign="warn",
+            head="Its outcomes cannot be read",
+            sentence=told.trouble,
             then="That is neither good news nor bad news; it goes on.",
-        )  # fmt: skip
+        )
     verdict = found.report.verdict
     tone, sign, word = BADGES[verdict.status]
     if status.phase != "running":

@@ -69,9 +69,23 @@ class DraftFields:
 
 
 _PLAIN = (
-    "name", "hypothesis", "layer", "coverage", "reserve", "targeting", "dimensions", "comparisons", "monitoring",
-    "units", "looks", "alpha", "least", "days", "on_winner", "on_guardrail",
-)  # fmt: skip
+    "name",
+    "hypothesis",
+    "layer",
+    "coverage",
+    "reserve",
+    "targeting",
+    "dimensions",
+    "comparisons",
+    "monitoring",
+    "units",
+    "looks",
+    "alpha",
+    "least",
+    "days",
+    "on_winner",
+    "on_guardrail",
+)
 
 
 def from_fields(said: Mapping[str, str], config: DomainConfig) -> DraftFields:

@@ -51,9 +51,20 @@ def listed(ask: Ask) -> Response:
             )
         )
     columns = (
-        "experiment", "id", "domain", "phase", "verdict", "sentence", "winner", "arms", "units", "coverage percent",
-        "layer", "created", "by",
-    )  # fmt: skip
+        "experiment",
+        "id",
+        "domain",
+        "phase",
+        "verdict",
+        "sentence",
+        "winner",
+        "arms",
+        "units",
+        "coverage percent",
+        "layer",
+        "created",
+        "by",
+    )
     return as_csv("experiments", Table(columns, tuple(rows)))
 
 
@@ -91,9 +102,22 @@ def _arms(ask: Ask, ref: str) -> Table:
 
 def _looks(ask: Ask, ref: str) -> Table:
     columns = (
-        "at", "epoch", "units", "verdict", "split p", "metric", "treatment", "reference", "effect", "low", "high",
-        "relative effect", "relative low", "relative high", "p adjusted",
-    )  # fmt: skip
+        "at",
+        "epoch",
+        "units",
+        "verdict",
+        "split p",
+        "metric",
+        "treatment",
+        "reference",
+        "effect",
+        "low",
+        "high",
+        "relative effect",
+        "relative low",
+        "relative high",
+        "p adjusted",
+    )
     rows = tuple(
         (
             look.at,
@@ -138,9 +162,18 @@ def _breakdown(ask: Ask, ref: str) -> Table:
 def _interactions(ask: Ask, ref: str) -> Table:
     found = ask.plane.experiments.interactions(ref)
     columns = (
-        "other", "metric", "treatment", "other treatment", "units", "effect", "low", "high", "p", "p adjusted",
+        "other",
+        "metric",
+        "treatment",
+        "other treatment",
+        "units",
+        "effect",
+        "low",
+        "high",
+        "p",
+        "p adjusted",
         "missing",
-    )  # fmt: skip
+    )
     rows = tuple(
         (
             it.other,

@@ -86,9 +86,20 @@ def sheet(ask: Ask) -> Response:
         for row in found.rows
     )
     columns = (
-        "domain", "title", "standing", "why", "stable", "rollout version", "rollout phase", "weight percent",
-        "experiments", "requests per minute", "error rate", "latency ms", "changed",
-    )  # fmt: skip
+        "domain",
+        "title",
+        "standing",
+        "why",
+        "stable",
+        "rollout version",
+        "rollout phase",
+        "weight percent",
+        "experiments",
+        "requests per minute",
+        "error rate",
+        "latency ms",
+        "changed",
+    )
     return as_csv("fleet", Table(columns, rows))
 
 

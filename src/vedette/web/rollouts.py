@@ -25,9 +25,19 @@ def list_sheet(ask: Ask) -> Response:
     """Give the newest thousand rollouts as CSV."""
     page = ask.plane.canary.page(domain=ask.query("domain")[:63] or None, active=ask.query("active") == "1", limit=1000)
     columns = (
-        "rollout", "id", "domain", "version", "phase", "step", "steps", "weight percent", "because", "created", "by",
+        "rollout",
+        "id",
+        "domain",
+        "version",
+        "phase",
+        "step",
+        "steps",
+        "weight percent",
+        "because",
+        "created",
+        "by",
         "ended",
-    )  # fmt: skip
+    )
     rows = tuple(
         (
             it.name,
