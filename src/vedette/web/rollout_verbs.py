@@ -125,7 +125,7 @@ def _verbs(ask: Ask, it: StoredRollout) -> Mapping[str, Callable[[], object]]:
     return {
         "promote": lambda: canary.promote(it.id, expected=expected, **by),
         "promote-fully": lambda: canary.promote(it.id, full=True, expected=expected, **by),
-        "pause": lambda: canary.pause(it.id, expected=expected, **by),
+        "pause": lambda: canary.pause(it.id, **by),  # whatever it is at, for standing still harms nothing
         "resume": lambda: canary.resume(it.id, expected=expected, **by),
         "abort": lambda: canary.abort(it.id, **by),  # whatever it is at: nothing outranks this
         "retry": lambda: canary.retry(it.id, expected=expected, **by),
