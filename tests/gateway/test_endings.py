@@ -210,6 +210,16 @@ def test_journal_that_fails_costs_the_outcome_not_the_answer(stage, monkeypatch,
     assert any("is lost" in message for message in caplog.messages)
 
 
+def test_backend_that_counts_more_tokens_than_there_can_be_is_not_believed(stage):
+    """The answer arrives and its outcome is kept, without the tokens: no number a backend writes breaks the journal."""
+    stage.publish(stage.plan(stable="boasting"))
+    assert stage.chat().json["usage"]["prompt_tokens"] == 10**30
+    outcome = stage.outcome()
+    assert outcome.status == "ok"
+    assert outcome.measures["error"] == 0
+    assert "tokens_in" not in outcome.measures
+
+
 def test_sink_that_is_away_loses_nothing(stage):
     """Outcomes wait in the journal while the sink is away, and arrive once when it is back."""
     stage.sink.down = True

@@ -133,7 +133,7 @@ def test_a_worker_that_begins_owes_nothing():
     admits(Limiter(busy), made, 40, 0.0)
     limiter.hear(summed([busy, fresh]), fresh, 0.0)
     assert admits(limiter, made, 60, 0.0) == 50
-    busy.spent["domain", "payments", "requests"] += 20
+    busy.spent["domain", "payments", "requests"].amount += 20
     limiter.hear(summed([busy, fresh]), fresh, 0.0)
     assert admits(limiter, made, 60, 20.0) == 0
 
@@ -187,7 +187,7 @@ def test_tokens_of_streams_count(stage):
     stage.publish(stage.plan(limits=Limits(tokens_per_minute=6000)))
     stage.chat(stream=True)
     (spent,) = stage.gateway.app.metrics.spent.values()
-    assert spent == 16
+    assert spent.amount == 16
 
 
 def test_a_key_is_limited_through_the_gateway(stage):

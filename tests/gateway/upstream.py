@@ -234,6 +234,10 @@ def _echo(asked: Json) -> Json:
     return answer
 
 
+def _boasting(asked: Json) -> Json:  # noqa: ARG001 - one shape for all
+    return {**_chat("boasting"), "usage": {"prompt_tokens": 10**30, "completion_tokens": 2}}
+
+
 def _meaning(asked: Json) -> Json:
     about = [sum(word in asked["input"] for word in words) for words in (("cancel", "terminate"), ("pay", "settle"))]
     return {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": about}], "model": "meaning"}
@@ -263,7 +267,7 @@ WHOLE = {
     "/v1/completions": _completion,
     "/v1/embeddings": _embedding,
 }
-SPOKEN: dict[str, Callable[[Json], Json]] = {"echo": _echo, "meaning": _meaning}
+SPOKEN: dict[str, Callable[[Json], Json]] = {"boasting": _boasting, "echo": _echo, "meaning": _meaning}
 """Models whose answers depend on what they are asked."""
 
 HOPS = "connection: keep-alive, x-hop\r\nx-hop: 1\r\nset-cookie: a=b\r\nx-upstream: yes\r\nkeep-alive: 5\r\n"

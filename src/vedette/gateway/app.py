@@ -25,8 +25,9 @@ from vedette.gateway.names import RequestNames
 from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
 from vedette.gateway.patience import ENDLESS, patience
 from vedette.gateway.plans import PlanTable, ServedPlan
-from vedette.gateway.protocol import ClientConnection, Handler, Request
+from vedette.gateway.protocol import ClientConnection, Handler
 from vedette.gateway.recorder import Recorder
+from vedette.gateway.request import Request
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.shadow import Shadows
 from vedette.gateway.turning import TurnedAway
@@ -236,7 +237,7 @@ class GatewayApp:
             client.respond(400, b"", wire.JSON, ofrep.failure(unit))
             return
         body, tag = ofrep.bulk(self._compiled(request), unit)
-        known = {each.strip().removeprefix(b"W/") for each in (request.header(b"if-none-match") or b"").split(b",")}
+        known = {each.strip().removeprefix(b"W/") for each in request.fields.get(b"if-none-match", b"").split(b",")}
         if tag in known or b"*" in known:
             client.respond(304, b"etag: %b\r\n" % tag, b"", b"")
         else:
@@ -261,5 +262,5 @@ def _caller(key: AdmittedKey | None, user: str, request: Request, config: Domain
     """Tell callers apart whose answers are not to be shared; all the same where they are."""
     if config.cache is None or config.cache.scope == "domain":
         return ""
-    unit = request.header(config.assignment.header.lower().encode()) or b""
+    unit = request.fields.get(config.assignment.header.lower().encode(), b"")
     return repr((key.id if key else "", user, unit))

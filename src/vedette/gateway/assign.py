@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Mapping
 
 from vedette.gateway.plans import ServedPlan
-from vedette.gateway.protocol import Request
+from vedette.gateway.request import Request
 from vedette.routing.assign import NOT_EXPOSED, Exposed
 from vedette.routing.choose import Choice
 
@@ -51,4 +51,4 @@ def _attributes(wanted: Iterable[str], request: Request, user: str) -> Mapping[s
 
 
 def _read(request: Request, name: str) -> str:
-    return (request.header(name.encode()) or b"").decode("utf-8", "replace").strip()
+    return request.fields.get(name.encode(), b"").decode("utf-8", "replace").strip()

@@ -6,6 +6,7 @@ from typing import Final
 
 from vedette.catalog.key import AdmittedKey
 from vedette.catalog.limits import Limits
+from vedette.gateway.metrics import Drawn
 
 _MINUTE: Final = 60.0
 _HAIR: Final = 1e-6  # seconds that rounding may make of nothing
@@ -20,13 +21,20 @@ class Bucket:
     All it keeps is when it will be full: what is in it follows from that, at any time.
     """
 
-    __slots__ = ("_full_at", "_rate", "_spare", "account", "limit")
+    __slots__ = ("_drawn", "_full_at", "_rate", "_said", "_spare", "account", "limit")
 
-    def __init__(self, limit: int, now: float, account: Account = ("", "", "")) -> None:
-        self.account, self.limit = account, limit
+    def __init__(
+        self, limit: int, now: float, account: Account = ("", "", "requests"), drawn: Drawn | None = None
+    ) -> None:
+        self.account, self.limit, what = account, limit, account[2]
+        self._drawn = Drawn() if drawn is None else drawn
         self._rate = limit / _MINUTE
         self._full_at = now
         self._spare = (limit - 1) / self._rate + _HAIR  # how far from full it may be to have one in it
+        self._said = (
+            f"x-ratelimit-limit-{what}: {limit}\r\nx-ratelimit-remaining-{what}: ",
+            f"\r\nx-ratelimit-reset-{what}: ",
+        )
 
     def left(self, now: float) -> float:
         """Give what is in it now."""
@@ -40,11 +48,23 @@ class Bucket:
     def take(self, amount: float, now: float) -> None:
         """Take, or with a negative amount put back."""
         full_at = self._full_at
-        self._full_at = (max(now, full_at)) + amount / self._rate
+        self._full_at = (full_at if full_at > now else now) + amount / self._rate  # noqa: FURB136 - max() costs a call
+
+    def draw(self, amount: float, now: float) -> None:
+        """Take what a request of this worker needs, and count it."""
+        self._drawn.amount += amount
+        self.take(amount, now)
 
     def wait(self, amount: float, now: float) -> float:
         """Give the seconds until ``amount`` is in it."""
         return max(0.0, (amount - self.left(now)) / self._rate)
+
+    def told(self, now: float) -> str:
+        """Write the header lines OpenAI's clients read: the limit, what is left of it, and how long until all is."""
+        missing = self._full_at - now
+        left = self.limit - missing * self._rate if missing > 0 else self.limit
+        before, between = self._said
+        return f"{before}{int(left) if left > 0 else 0}{between}{_span(missing)}\r\n"
 
 
 class Gate:
@@ -61,21 +81,16 @@ class Gate:
     def told(self, now: float) -> str:
         """Write the header lines OpenAI's clients read: of the tightest limit of each kind."""
         told = ""
-        for what, buckets in (("requests", self.requests), ("tokens", self.tokens)):
+        for buckets in (self.requests, self.tokens):
             if buckets:
                 tightest = buckets[0] if len(buckets) == 1 else min(buckets, key=lambda bucket: bucket.left(now))
-                left = tightest.left(now)
-                told += (
-                    f"x-ratelimit-limit-{what}: {tightest.limit}\r\n"
-                    f"x-ratelimit-remaining-{what}: {int(left) if left > 0 else 0}\r\n"
-                    f"x-ratelimit-reset-{what}: {_span(tightest.wait(tightest.limit, now))}\r\n"
-                )
+                told += tightest.told(now)
         return told
 
 
 def _span(seconds: float) -> str:
-    """Write a time as OpenAI does: ``120ms``, ``1.5s``, ``6m0s``."""
-    milliseconds = math.ceil(seconds * 1000)
+    """Write a time as OpenAI does, none if it is past: ``120ms``, ``1.5s``, ``6m0s``."""
+    milliseconds = math.ceil(seconds * 1000) if seconds > 0 else 0
     if milliseconds < 1000:
         return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds / 1000, 60)

@@ -12,7 +12,7 @@ from pathlib import Path
 from vedette.catalog.key import AdmittedKey, KeyRing, digest_of, id_in, mark_of
 from vedette.connectors import pepper
 from vedette.gateway.plans import ServedPlan
-from vedette.gateway.protocol import Request
+from vedette.gateway.request import Request
 from vedette.gateway.turning import TurnedAway
 from vedette.kernel.errors import VedetteError
 
@@ -28,7 +28,7 @@ class Admission:
         self._environment = environment
         self._file = Path(pepper_file) if pepper_file else None
         self.ring = KeyRing(revision=-1)
-        self._held: tuple[bytes, Mapping[str, AdmittedKey]] = b"", {}
+        self._held = _Held(b"", {})
 
     def adopt(self, ring: KeyRing) -> None:
         """Put a ring into force; blocks, for the pepper may be in a file.
@@ -49,7 +49,7 @@ class Admission:
                 len(ring.keys),
                 f"set {pepper.VARIABLE} to the one of the control plane",
             )
-        self._held = seasoning, good
+        self._held = _Held(seasoning, good)
         self.ring = ring
 
     def admits(self, served: ServedPlan, request: Request) -> bool:
@@ -68,27 +68,43 @@ class Admission:
         Raises:
             TurnedAway: 401 without a key that is good, 403 with one that is for other domains.
         """
-        secret = _secret_in(request)
-        if not secret:
-            message = "you did not send a key; send it as `Authorization: Bearer KEY`"
-            raise TurnedAway(401, message, "missing_api_key", fields=_ASK)
-        seasoning, held = self._held
-        key = held.get(id_in(secret))
-        known = compare_digest(digest_of(secret, seasoning), key.digest if key else _NOBODY)
-        if key is None or not known:
-            raise TurnedAway(401, "the key you sent is not a good one", "invalid_api_key", fields=_ASK)
+        secret = _secret_in(request.fields)
+        held = self._held
+        key = held.proven.get(secret) or held.prove(secret)
         domain = served.plan.domain
         if key.spec.domains and domain not in key.spec.domains:
             raise TurnedAway(403, f"key {key.name!r} is not for the model {domain!r}", "key_not_allowed", "model")
         return key
 
 
-def _secret_in(request: Request) -> bytes:
+class _Held:
+    """The keys of one ring, and the secrets that have proved to be theirs: who comes again is known by that.
+
+    Only good secrets are remembered, as long as the ring stands; they pass through this memory with every request.
+    """
+
+    __slots__ = ("_keys", "_seasoning", "proven")
+
+    def __init__(self, seasoning: bytes, keys: Mapping[str, AdmittedKey]) -> None:
+        self._seasoning, self._keys = seasoning, keys
+        self.proven: dict[bytes, AdmittedKey] = {}
+
+    def prove(self, secret: bytes) -> AdmittedKey:
+        """Give the key that a secret is of, or turn its bearer away."""
+        if not secret:
+            message = "you did not send a key; send it as `Authorization: Bearer KEY`"
+            raise TurnedAway(401, message, "missing_api_key", fields=_ASK)
+        key = self._keys.get(id_in(secret))
+        known = compare_digest(digest_of(secret, self._seasoning), key.digest if key else _NOBODY)
+        if key is None or not known:
+            raise TurnedAway(401, "the key you sent is not a good one", "invalid_api_key", fields=_ASK)
+        self.proven[secret] = key
+        return key
+
+
+def _secret_in(fields: Mapping[bytes, bytes]) -> bytes:
     """Read the secret as OpenAI's clients send it, or Azure's and Anthropic's."""
-    for name, value in request.headers:
-        if name == b"authorization":
-            scheme, _, secret = value.strip().partition(b" ")
-            return secret.strip() if scheme.lower() == b"bearer" else b""
-        if name in {b"api-key", b"x-api-key"}:
-            return value.strip()
-    return b""
+    if said := fields.get(b"authorization"):
+        scheme, _, secret = said.strip().partition(b" ")
+        return secret.strip() if scheme.lower() == b"bearer" else b""
+    return (fields.get(b"api-key") or fields.get(b"x-api-key") or b"").strip()

@@ -15,12 +15,13 @@ from typing import Final
 from vedette.catalog.key import AdmittedKey
 from vedette.catalog.limits import Rates
 from vedette.gateway.buckets import Account, Bucket, Gate
-from vedette.gateway.metrics import Metrics
+from vedette.gateway.metrics import Drawn, Metrics
 from vedette.gateway.turning import TurnedAway
 from vedette.routing.plan import TrafficPlan
 
 _BYTES_A_TOKEN: Final = 4  # of English text, and near enough for a guess
 _MOST_GATES: Final = 4096
+_NOTHING: Final = Drawn()
 
 
 class Ticket:
@@ -80,9 +81,9 @@ class Limiter:
                 raise _too_many(message, what, bucket.wait(1.0, now), gate, now)
         guess = size / _BYTES_A_TOKEN
         for bucket in gate.requests:
-            self._take(bucket, 1.0, now)
+            bucket.draw(1.0, now)
         for bucket in gate.tokens:
-            self._take(bucket, guess, now)
+            bucket.draw(guess, now)
         self._inside[domain] = inside + 1
         return Ticket(self, domain, gate, guess)
 
@@ -90,7 +91,7 @@ class Limiter:
         """Take note that a request is over, and how many tokens it took beyond the guess."""
         self._inside[domain] -= 1
         for bucket in gate.tokens:
-            self._take(bucket, tokens, now)
+            bucket.draw(tokens, now)
 
     def _build(self, plan: TrafficPlan, key: AdmittedKey | None, now: float) -> Gate:
         if len(self._gates) >= _MOST_GATES:
@@ -109,22 +110,19 @@ class Limiter:
                 account = (whose, name, what)
                 bucket = self._buckets.get(account)
                 if bucket is None or bucket.limit != limit:
-                    before, bucket = bucket, Bucket(limit, now, account)
+                    drawn = self._metrics.spent.setdefault(account, Drawn())
+                    before, bucket = bucket, Bucket(limit, now, account, drawn)
                     if before is not None:  # another limit is no new minute
                         bucket.take(max(0.0, before.limit - before.left(now)), now)
                     self._buckets[account] = bucket
                 found.append(bucket)
         return found
 
-    def _take(self, bucket: Bucket, amount: float, now: float) -> None:
-        bucket.take(amount, now)
-        spent, account = self._metrics.spent, bucket.account
-        spent[account] = spent.get(account, 0.0) + amount
-
     def hear(self, total: Metrics, own: Metrics, now: float) -> None:
         """Take what the other workers took since they last told; ``own`` is this one's part of the total."""
         self.workers = max(1, total.workers)
-        others = {account: spent - own.spent.get(account, 0.0) for account, spent in total.spent.items()}
+        mine = own.spent
+        others = {account: drawn.amount - mine.get(account, _NOTHING).amount for account, drawn in total.spent.items()}
         before, self._others = self._others, others
         if before is None:
             return  # what was taken before this worker began is no debt of its buckets

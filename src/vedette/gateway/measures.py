@@ -30,7 +30,7 @@ def measured(
         measures["partial"] = 1
     if first is not None:
         measures["ttft_ms"] = first * 1000
-    if usage and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
+    if usage is not None:
         measures["tokens_in"], measures["tokens_out"] = usage.prompt_tokens, usage.completion_tokens
     return measures
 

@@ -38,6 +38,13 @@ class VersionFigures:
 
 
 @dataclass(slots=True)
+class Drawn:
+    """What was counted against one limit since the gateway began."""
+
+    amount: float = 0.0
+
+
+@dataclass(slots=True)
 class Metrics:
     """All figures of one gateway."""
 
@@ -45,7 +52,7 @@ class Metrics:
     exposures: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by domain, experiment and arm
     turned_away: dict[int, int] = field(default_factory=dict)  # requests the gateway answered itself, by HTTP status
     limited: dict[tuple[str, str], int] = field(default_factory=dict)  # requests a limit stopped, by domain and limit
-    spent: dict[tuple[str, str, str], float] = field(default_factory=dict)  # by whose limit, its name, and of what
+    spent: dict[tuple[str, str, str], Drawn] = field(default_factory=dict)  # by whose limit, its name, and of what
     used: dict[tuple[str, str], float] = field(default_factory=dict)  # by domain with a budget: tokens, money
     cached: dict[tuple[str, str], int] = field(default_factory=dict)  # requests of domains with a cache, by what it did
     shared_cache: dict[tuple[str, str], int] = field(default_factory=dict)  # by domain and result
@@ -146,8 +153,8 @@ class Metrics:
         for (domain, limit), count in sorted(self.limited.items()):
             _line(lines, "vedette_requests_limited_total", count, domain=domain, limit=limit)
         _head(lines, "vedette_limit_spent_total", "counter", "Requests and tokens counted against limits.")
-        for (whose, who, what), spent in sorted(self.spent.items()):
-            _line(lines, "vedette_limit_spent_total", spent, **{"of": what, whose: who})
+        for (whose, who, what), drawn in sorted(self.spent.items(), key=lambda each: each[0]):
+            _line(lines, "vedette_limit_spent_total", drawn.amount, **{"of": what, whose: who})
         _head(lines, "vedette_used_total", "counter", "Tokens and money that domains with budgets have used.")
         for (domain, kind), used in sorted(self.used.items()):
             _line(lines, "vedette_used_total", used, domain=domain, of=kind)

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from vedette.gateway.plans import ServedPlan
-from vedette.gateway.protocol import Request
+from vedette.gateway.request import Request
 from vedette.gateway.turning import TurnedAway
 from vedette.kernel.clock import duration
 from vedette.kernel.errors import InvalidInput
@@ -30,7 +30,7 @@ def patience(served: ServedPlan, request: Request) -> Patience:
         TurnedAway: 400, for a header that says no time.
     """
     longest = served.plan.config.deadline
-    said = request.header(HEADER)
+    said = request.fields.get(HEADER)
     if said is None:
         return Patience(longest)
     try:

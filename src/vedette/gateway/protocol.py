@@ -10,7 +10,7 @@ import fcntl
 import struct
 import termios
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol, cast
 
@@ -18,6 +18,7 @@ import httptools
 
 from vedette.gateway import wire
 from vedette.gateway.openai import error_body
+from vedette.gateway.request import Request
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.upstream import Headers
 
@@ -26,22 +27,6 @@ _BODIES = frozenset({b"content-length", b"transfer-encoding"})
 _VERSIONS = frozenset({"1.1", "1.0"})
 _IDLE, _HEAD, _BODY = range(3)  # of a request, as far as it has arrived
 _LINGER = 1.0  # seconds in which a client that is turned away can still read why
-
-
-@dataclass(slots=True)
-class Request:
-    """One whole request: path without query, header names in lower case."""
-
-    method: str
-    path: str
-    headers: Headers
-    body: bytes
-    keep_alive: bool
-    version: str
-
-    def header(self, name: bytes) -> bytes | None:
-        """Give the first value of a header, or None."""
-        return next((value for key, value in self.headers if key == name), None)
 
 
 class Handler(Protocol):
@@ -196,29 +181,39 @@ class ClientConnection(asyncio.Protocol):
             raise _Malformed(505, "this server speaks HTTP/1.1")
         if self._held + self._fed > self._header_limit:
             self._measure_head()
-        names = [name for name, _ in self._headers]
-        hosts = names.count(b"host")
-        if hosts != 1 and (version == "1.1" or hosts > 1):
+        self._fields = fields = dict(self._headers)
+        if len(fields) != len(self._headers):
+            self._fields = fields = self._first_values()
+        if b"host" not in fields and version == "1.1":
             raise _Malformed(400, "a request has one Host header")
-        length = self._headers[names.index(b"content-length")][1] if b"content-length" in names else 0  # never twice
-        if int(length) > self._settings.request_limit:
+        length = fields.get(b"content-length")
+        if length is not None and int(length) > self._settings.request_limit:
             raise self._too_large()
-        if not _TELLING.isdisjoint(names):
-            self._take_in(names)
+        if not _TELLING.isdisjoint(fields):
+            self._take_in(fields)
         if self._parser.should_upgrade():
             if self._parser.get_method() == b"CONNECT":
                 raise _Malformed(400, "this is no proxy")
-            self._offered = any(name in _BODIES for name, _ in self._headers)
+            self._offered = not _BODIES.isdisjoint(fields)
 
-    def _take_in(self, names: list[bytes]) -> None:
-        for name, value in self._headers:
-            if name == b"transfer-encoding":
-                if self._version == "1.0":
-                    raise _Malformed(400, "HTTP/1.0 knows no chunks")
-                if value.lower() != b"chunked" or names.count(name) > 1:
-                    raise _Malformed(400, "the only transfer coding is chunked, said once")
-            elif name == b"expect" and value.lower() == b"100-continue" and not self._queue and not self._answering:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def _first_values(self) -> dict[bytes, bytes]:
+        """Give the first value of each header of which some come twice, as not all may; a length never does."""
+        names = [name for name, _ in self._headers]
+        if names.count(b"host") > 1:
+            raise _Malformed(400, "a request has one Host header")
+        if names.count(b"transfer-encoding") > 1:
+            raise _Malformed(400, "the only transfer coding is chunked, said once")
+        return dict(reversed(self._headers))
+
+    def _take_in(self, fields: Mapping[bytes, bytes]) -> None:
+        coding = fields.get(b"transfer-encoding")
+        if coding is not None:
+            if self._version == "1.0":
+                raise _Malformed(400, "HTTP/1.0 knows no chunks")
+            if coding.lower() != b"chunked":
+                raise _Malformed(400, "the only transfer coding is chunked, said once")
+        if fields.get(b"expect", b"").lower() == b"100-continue" and not self._queue and not self._answering:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:  # noqa: D102 - httptools'
         self._size += len(body)
@@ -235,7 +230,9 @@ class ClientConnection(asyncio.Protocol):
         parser, body = self._parser, self._body
         whole = body[0] if len(body) == 1 else b"".join(body)
         method, path = parser.get_method().decode(), _path_of(self._url)
-        self._queue.append(Request(method, path, self._headers, whole, parser.should_keep_alive(), self._version))
+        self._queue.append(
+            Request(method, path, self._headers, self._fields, whole, parser.should_keep_alive(), self._version)
+        )
         self._begin()
 
     # One request after the other.

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from vedette.gateway.openai import RESPONSES, Ask
-from vedette.gateway.sse import EventStream, Usage, end_of_last_event, usage_of
+from vedette.gateway.sse import EventStream, Tokens, Usage, end_of_last_event, usage_of
 from vedette.kernel.errors import InvalidInput
 
 _ENDED: Final = frozenset({"response.completed", "response.incomplete"})
@@ -19,8 +19,8 @@ _MARKS: Final = (b"response.completed", b"response.incomplete", b"response.faile
 
 
 class _Used(msgspec.Struct):
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
 
 
 class _Response(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,11 +15,15 @@ _USAGE = b'"usage"'
 _NOTHING = (b":null", b": null")  # what follows it in every event but the last
 
 
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""How many tokens a backend says; one that says what cannot be has said nothing."""
+
+
 class Usage(msgspec.Struct):
     """The tokens a backend says it used."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0
 
 
 class _Chunk(msgspec.Struct):
