@@ -83,6 +83,7 @@ class ClientConnection(asyncio.Protocol):
     def _begin(self) -> None:
         self._url = b""
         self._headers: Headers = []
+        self._take_field = self._headers.append
         self._body: list[bytes] = []
         self._size = 0  # of the body
         self._held = 0  # bytes that are of this head for certain, while it is not whole
@@ -160,8 +161,7 @@ class ClientConnection(asyncio.Protocol):
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102 - httptools'
-        if self._stage == _HEAD:  # trailers are dropped
-            self._headers.append((name.lower(), value))
+        self._take_field((name.lower(), value))
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -175,7 +175,7 @@ class ClientConnection(asyncio.Protocol):
             raise _head_too_large()
 
     def on_headers_complete(self) -> None:  # noqa: D102 - httptools'
-        self._stage, self._size = _BODY, 0
+        self._stage, self._size, self._take_field = _BODY, 0, _drop
         self._version = version = self._parser.get_http_version()
         if version not in _VERSIONS:
             raise _Malformed(505, "this server speaks HTTP/1.1")
@@ -377,6 +377,10 @@ class ClientConnection(asyncio.Protocol):
 @lru_cache(maxsize=256)
 def _path_of(url: bytes) -> str:
     return url.partition(b"?")[0].decode("latin-1")
+
+
+def _drop(field: tuple[bytes, bytes]) -> None:
+    """Take no trailer: what it says was not known when the request was judged."""
 
 
 def _head_too_large() -> _Malformed:
