@@ -47,13 +47,13 @@ class Bucket:
 
     def take(self, amount: float, now: float) -> None:
         """Take, or with a negative amount put back."""
-        full_at = self._full_at
-        self._full_at = (full_at if full_at > now else now) + amount / self._rate  # noqa: FURB136 - max() costs a call
+        self._full_at = max(now, self._full_at) + amount / self._rate
 
     def draw(self, amount: float, now: float) -> None:
         """Take what a request of this worker needs, and count it."""
         self._drawn.amount += amount
-        self.take(amount, now)
+        full_at = self._full_at
+        self._full_at = (full_at if full_at > now else now) + amount / self._rate  # noqa: FURB136 - max() costs a call
 
     def wait(self, amount: float, now: float) -> float:
         """Give the seconds until ``amount`` is in it."""

@@ -69,7 +69,7 @@ class Limiter:
         if not gate.whole and not gate.concurrency:
             return None
         inside = self._inside.get(domain, 0)
-        if gate.concurrency and inside >= math.ceil(gate.concurrency / self.workers):
+        if gate.concurrency and inside * self.workers >= gate.concurrency:
             self._metrics.limit(domain, "concurrency")
             message = f"the model {domain!r} answers {gate.concurrency} requests at once, and not more"
             raise _too_many(message, "requests", 1.0, gate, now, "concurrency_limit_exceeded")
