@@ -1,6 +1,6 @@
 """A whole answer, and how a backend's may be shown."""
 
-from typing import NamedTuple
+import msgspec
 
 from vedette.gateway import wire
 from vedette.gateway.headers import returned, value_of
@@ -11,7 +11,7 @@ EVENTS = b"text/event-stream"
 """The kind of an answer that is a stream."""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct):
     """What a client is told at once; ``fields`` are further header lines, each with its end of line."""
 
     status: int

@@ -1,7 +1,8 @@
 """How long a whole answer may take: as a domain says, or less where the client says so."""
 
 import math
-from typing import NamedTuple
+
+import msgspec
 
 from vedette.gateway.plans import ServedPlan
 from vedette.gateway.request import Request
@@ -12,7 +13,7 @@ from vedette.kernel.errors import InvalidInput
 HEADER = b"x-vedette-deadline"
 
 
-class Patience(NamedTuple):
+class Patience(msgspec.Struct):
     """Seconds from the request to the end of its answer, and whether they are the client's own wish."""
 
     seconds: float = math.inf

@@ -1,13 +1,13 @@
 """A request as it came in, whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from vedette.gateway.upstream import Headers
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One whole request: path without query, header names in lower case."""
 
     method: str

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Protocol, cast
 
 import httptools
+import msgspec
 
 from vedette.gateway.settings import GatewaySettings
 
@@ -59,16 +60,13 @@ class Call(Protocol):
         """Go on."""
 
 
-class RemoteCall:
+class RemoteCall(msgspec.Struct, eq=False):
     """One try at a backend over HTTP, from the wish for a connection to the end of the answer."""
 
-    __slots__ = ("connection", "paused", "receiver", "request")
-
-    def __init__(self, receiver: Receiver, request: bytes) -> None:
-        self.receiver: Receiver | None = receiver
-        self.request = request
-        self.connection: _Connection | None = None
-        self.paused = False
+    receiver: Receiver | None
+    request: bytes
+    connection: "_Connection | None" = None
+    paused: bool = False
 
     @property
     def wanted(self) -> bool:
