@@ -14,8 +14,7 @@ from vedette.store.engine import Store
 def _arguments(url: str) -> dict[str, object]:
     """What the driver is given for a URL."""
     with closing(Store(url)) as store:
-        given: dict[str, object] = store._writing.dialect.create_connect_args(store.url)[1]
-        return given
+        return dict(store._writing.dialect.create_connect_args(store.url)[1])
 
 
 @pytest.mark.parametrize(

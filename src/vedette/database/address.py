@@ -64,6 +64,11 @@ def shown(url: URL) -> str:
     return f"{before}{'@' if url.username else ''}{servers}{after}"
 
 
+def servers(url: URL) -> int:
+    """Count the servers of a URL that was read."""
+    return str(url.query.get("host", "")).count(",") + 1
+
+
 def _with_servers(url: URL, named: str) -> URL:
     """Put several servers, ``a:5432,b``, where SQLAlchemy reads a list of them, and check what the query asks for."""
     session = url.query.get("target_session_attrs", "any")

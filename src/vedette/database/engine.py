@@ -14,14 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from vedette.database import address
-from vedette.database.failures import translated
+from vedette.database.failures import told
 from vedette.kernel.errors import InvalidInput, Unavailable
 
 _POSTGRES_NEEDED = 14
+_READ_ONLY = "25006"
 _PAUSE = 0.01  # seconds between two tries to switch a file to WAL
 PATIENCE = 10.0
 """Seconds a write waits for another one, unless told otherwise."""
@@ -68,16 +69,27 @@ class Database:
         """Whether this is a SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def servers(self) -> int:
+        """How many servers the URL names."""
+        return address.servers(self.url)
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Open a writing transaction: committed when the block ends, undone when it raises.
 
         Raises:
-            Unavailable: the database does not answer, is full, read-only or locked for too long.
+            Unavailable: the database does not answer, is full, read-only or locked for too long; nothing was written.
+                Where the server died while it committed, nobody knows, and the error says so.
             Conflict: it clashed with another transaction; nothing was written and the caller may try again.
         """
-        with translated(self.where), self._writing.begin() as connection:
-            yield connection
+        committing = False
+        try:
+            with self._writing.begin() as connection:
+                yield connection
+                committing = True
+        except SQLAlchemyError as error:
+            raise told(error, self.where, committing=committing) from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -86,8 +98,11 @@ class Database:
         Raises:
             Unavailable: the database does not answer.
         """
-        with translated(self.where), self._reading.begin() as connection:
-            yield connection
+        try:
+            with self._reading.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise told(error, self.where) from error
 
     def close(self) -> None:
         """Close all connections; it can still be used, and opens new ones."""
@@ -158,7 +173,7 @@ def _switch_to_wal(connection: Any, driver: ModuleType, patience: float) -> None
 
 
 def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
-    servers = str(url.query.get("host", "")).count(",") + 1
+    servers = address.servers(url)
     # A replica stopped inside a transaction is cut off before those who wait for it lose their patience.
     limits = {"lock_timeout": patience, "idle_in_transaction_session_timeout": 0.8 * patience}
     settings = " ".join(f"-c {name}={round(1000 * seconds)}" for name, seconds in limits.items())
@@ -192,6 +207,14 @@ def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
                 f"PostgreSQL {version // 10_000} is too old",
                 hint=f"vedette needs PostgreSQL {_POSTGRES_NEEDED} or newer",
             )
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: ExceptionContext) -> None:
+        # What takes no writes any more is no primary: the next transaction looks for the one there is now.
+        state = getattr(context.original_exception, "sqlstate", None)
+        reading = context.connection and context.connection.get_execution_options().get("vedette_reading", False)
+        if state == _READ_ONLY and not reading:
+            context.is_disconnect = True
 
     @event.listens_for(engine, "checkin")
     def _returned(connection: Any, _record: object) -> None:  # noqa: ANN401 - same
