@@ -86,6 +86,8 @@ def suffer(pair: Pair, folder: Path) -> Seen:
             seen.held = list(leases.acquire(connection, ["long"], "first", ttl=600.0))
             seen.held += leases.acquire(connection, ["short"], "first", ttl=0.5)
         _fill(holder)
+        with closing(Store(pair.url.partition("?")[0])) as unspoken:
+            seen.trying("several", partial(write, unspoken))
         turn("before")
         seen.checks["before"] = _doctor(pair.url)
         _die(pair, plane, process, seen)
