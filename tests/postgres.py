@@ -30,13 +30,13 @@ def server() -> Iterator[URL]:
     if given := os.environ.get("VEDETTE_TEST_POSTGRES"):
         yield make_url(given).set(drivername="postgresql")
         return
-    programs = _programs()
-    user = _unprivileged() if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="vedette-pg-", dir=_place()))
+    found = programs()
+    user = unprivileged() if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="vedette-pg-", dir=place()))
     try:
         if user:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        with _running(programs, folder, user):
+        with _running(found, folder, user):
             yield URL.create("postgresql", username="vedette", database="postgres", query={"host": str(folder)})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -108,7 +108,7 @@ def _await(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     pytest.fail(f"PostgreSQL did not start:\n{(folder / 'log').read_text()}", pytrace=False)
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Give the folder of initdb and postgres, the newest there are."""
     if found := _find():
         return found
@@ -130,13 +130,13 @@ def _find() -> Path | None:
     return next((folder for path in programs if ((folder := Path(path).resolve().parent) / "postgres").exists()), None)
 
 
-def _place() -> Path | None:
+def place() -> Path | None:
     """Prefer memory, where it has room: a database is hundreds of small files, and every test gets a new one."""
     roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2 << 30
     return _MEMORY if roomy else None
 
 
-def _unprivileged() -> pwd.struct_passwd:
+def unprivileged() -> pwd.struct_passwd:
     """Give a user that PostgreSQL agrees to run as; it refuses root."""
     users = {entry.pw_name: entry for entry in pwd.getpwall()}
     return users.get("postgres") or users["nobody"]

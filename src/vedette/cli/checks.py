@@ -20,6 +20,7 @@ from vedette.config import from_environment
 from vedette.control.plane import ControlPlane, open_plane, places
 from vedette.control.traffic import ALIVE
 from vedette.database.engine import sqlite_is_sound
+from vedette.database.standing import Standing, standing
 from vedette.kernel.errors import NotFound, VedetteError
 from vedette.kernel.records import record
 from vedette.store import audit, plans
@@ -58,7 +59,7 @@ def of_data(data: str) -> tuple[Check, ...]:
         if folder.result == "fail":
             return tuple(here)
     database = list(_guarded("database", lambda: _database(places(data).control)))
-    if any(check.result != "ok" for check in database):
+    if any(check.result == "fail" or (check.name == "database" and check.result != "ok") for check in database):
         return (*here, *database)
     return (*here, *database, *_guarded("outcomes", lambda: _of_plane(data)))
 
@@ -174,8 +175,11 @@ def _database(url: str) -> Iterator[Check]:
     try:
         with store.reading() as connection:
             schema = schema_of(connection)
+            server = None if store.is_sqlite else standing(connection)
     finally:
         store.close()
+    if server and (server.standby or store.servers > 1):
+        yield _primary(server)
     if schema == SCHEMA:
         yield Check(name="database", result="ok", message=f"{store.where} answers, at schema {schema}")
     elif schema is None or schema < SCHEMA:
@@ -192,6 +196,26 @@ def _database(url: str) -> Iterator[Check]:
             message=f"{store.where} is at schema {schema}, this vedette knows up to {SCHEMA}",
             hint="upgrade vedette here",
         )
+
+
+def _primary(found: Standing) -> Check:
+    if found.standby:
+        return Check(
+            name="primary",
+            result="fail",
+            message=f"{found.server} is a standby, which takes no writes",
+            hint="name the primary in the URL too, or promote this one",
+        )
+    if not found.outlived:
+        return Check(
+            name="primary",
+            result="warn",
+            message=f"{found.server} is the primary, and acknowledges what no standby may have",
+            hint="set its synchronous_standby_names, or what it acknowledged last is lost when it dies",
+        )
+    return Check(
+        name="primary", result="ok", message=f"{found.server} is the primary; what it acknowledges, a standby has"
+    )
 
 
 def _of_plane(data: str) -> Iterator[Check]:

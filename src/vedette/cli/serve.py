@@ -176,7 +176,7 @@ def _announce(session: Session, host: str, api: str, gateway: str | None, link: 
     from vedette.store.engine import Store
 
     data = session.settings.data
-    where = Store(data).url.render_as_string(hide_password=True) if "://" in data else data
+    where = Store(data).shown if "://" in data else data
     click.echo(f"vedette {vedette.__version__} is up, with its data in {where}")
     click.echo(
         f"  dashboard    {link or api}" + ("   (this link opens once and makes you its first admin)" if link else "")

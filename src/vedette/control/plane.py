@@ -157,8 +157,13 @@ def open_plane(
     """
     where = places(url, segments)
     store, lake = Store(where.control), Lake(where.outcomes, segments=where.segments, analytics=analytics)
-    store.migrate()
-    lake.migrate()
+    try:
+        store.migrate()
+        lake.migrate()
+    except BaseException:
+        store.close()
+        lake.close()
+        raise
     return ControlPlane(store, lake, where.folder, instruments, _user() if actor is None else actor)
 
 

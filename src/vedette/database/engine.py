@@ -14,13 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from vedette.database.failures import translated
+from vedette.database import address
+from vedette.database.failures import told
 from vedette.kernel.errors import InvalidInput, Unavailable
 
 _POSTGRES_NEEDED = 14
+_READ_ONLY = "25006"
 _PAUSE = 0.01  # seconds between two tries to switch a file to WAL
 PATIENCE = 10.0
 """Seconds a write waits for another one, unless told otherwise."""
@@ -52,8 +54,9 @@ class Database:
         file: str,
         **options: Any,  # noqa: ANN401 - `create_engine` says what they are
     ) -> None:
-        self.url = _parsed(url, what, file)
-        self.where = f"{what} {self.url.render_as_string(hide_password=True)}"
+        self.url = address.read(url, what, file)
+        self.shown = address.shown(self.url)
+        self.where = f"{what} {self.shown}"
         make = _sqlite if self.is_sqlite else _postgres
         self._writing = make(self.url, patience, options)
         self._reading = self._writing.execution_options(
@@ -66,16 +69,27 @@ class Database:
         """Whether this is a SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def servers(self) -> int:
+        """How many servers the URL names."""
+        return address.servers(self.url)
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Open a writing transaction: committed when the block ends, undone when it raises.
 
         Raises:
-            Unavailable: the database does not answer, is full, read-only or locked for too long.
+            Unavailable: the database does not answer, is full, read-only or locked for too long; nothing was written.
+                Where the server died while it committed, nobody knows, and the error says so.
             Conflict: it clashed with another transaction; nothing was written and the caller may try again.
         """
-        with translated(self.where), self._writing.begin() as connection:
-            yield connection
+        committing = False
+        try:
+            with self._writing.begin() as connection:
+                yield connection
+                committing = True
+        except SQLAlchemyError as error:
+            raise told(error, self.where, committing=committing) from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -84,8 +98,11 @@ class Database:
         Raises:
             Unavailable: the database does not answer.
         """
-        with translated(self.where), self._reading.begin() as connection:
-            yield connection
+        try:
+            with self._reading.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise told(error, self.where) from error
 
     def close(self) -> None:
         """Close all connections; it can still be used, and opens new ones."""
@@ -114,21 +131,6 @@ def _sqlite_driver() -> ModuleType:
         f"SQLite {' and '.join(found)} can damage a database that several processes write",
         hint="pip install pysqlite3 (it brings a newer SQLite), or use a postgresql:// URL",
     )
-
-
-def _parsed(url: str, what: str, file: str) -> URL:
-    spoken = f"write sqlite:///folder/{file} or postgresql://user:password@host:5432/name"
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise InvalidInput("that is no database URL", hint=spoken) from error
-    if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
-        if not parsed.database or parsed.database == ":memory:":
-            raise InvalidInput(f"the {what} needs a file", hint=spoken)
-        return parsed.set(drivername="sqlite+pysqlite")
-    if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    raise InvalidInput(f"{parsed.drivername!r} is no database vedette speaks to", hint=spoken)
 
 
 def _sqlite(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
@@ -171,14 +173,29 @@ def _switch_to_wal(connection: Any, driver: ModuleType, patience: float) -> None
 
 
 def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
+    servers = address.servers(url)
     # A replica stopped inside a transaction is cut off before those who wait for it lose their patience.
     limits = {"lock_timeout": patience, "idle_in_transaction_session_timeout": 0.8 * patience}
     settings = " ".join(f"-c {name}={round(1000 * seconds)}" for name, seconds in limits.items())
-    arguments: dict[str, object] = {"connect_timeout": max(2, round(patience)), "application_name": "vedette"}
-    if "options" not in url.query:
-        arguments["options"] = settings
+    silence = max(2, round(patience))
+    arguments: dict[str, object] = {
+        "connect_timeout": max(2, round(patience / servers)),  # for each of them
+        "application_name": "vedette",
+        "options": settings,
+        # A machine that is gone says nothing at all; without these, hours pass before its connections count as dead.
+        "tcp_user_timeout": 1000 * silence,
+        "keepalives_idle": silence,
+        "keepalives_interval": max(1, silence // 4),
+        "keepalives_count": 4,
+    }
+    if servers > 1:
+        arguments["target_session_attrs"] = "read-write"
+    arguments = {name: value for name, value in arguments.items() if name not in url.query}
     try:
         engine = create_engine(url, pool_timeout=patience, pool_pre_ping=True, connect_args=arguments, **options)
+        _check_options(url)
+    except ArgumentError as error:
+        raise InvalidInput("that is no database URL", hint="write postgresql://user:password@host:5432/name") from error
     except ImportError as error:
         raise Unavailable("the PostgreSQL driver is not installed", hint="pip install 'vedette[postgres]'") from error
 
@@ -191,6 +208,14 @@ def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
                 hint=f"vedette needs PostgreSQL {_POSTGRES_NEEDED} or newer",
             )
 
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: ExceptionContext) -> None:
+        # What takes no writes any more is no primary: the next transaction looks for the one there is now.
+        state = getattr(context.original_exception, "sqlstate", None)
+        reading = context.connection and context.connection.get_execution_options().get("vedette_reading", False)
+        if state == _READ_ONLY and not reading:
+            context.is_disconnect = True
+
     @event.listens_for(engine, "checkin")
     def _returned(connection: Any, _record: object) -> None:  # noqa: ANN401 - same
         # After a read, SQLAlchemy would ask for READ WRITE by name, which overrules a database that was made read-only.
@@ -198,3 +223,14 @@ def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
             connection.read_only = None
 
     return engine
+
+
+def _check_options(url: URL) -> None:
+    """Refuse a URL with options the driver does not know, before anything is connected."""
+    from psycopg.pq import Conninfo
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    if unknown := sorted(url.query.keys() - known):
+        raise InvalidInput(
+            f"{unknown[0]!r} is no option of a PostgreSQL URL", hint="options are those of libpq, such as sslmode"
+        )

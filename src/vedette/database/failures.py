@@ -29,13 +29,19 @@ _SQLITE = {
 _CORRUPT = ("malformed", "not a database")
 _POSTGRES = {
     "53100": "make room on the disk of the database server, then try again",
-    "25006": "the server takes no writes (a standby?); point the URL at the primary",
+    "25006": "the server takes no writes (a standby?); point the URL at the primary, or name all servers in it",
     "42501": "give the database user the right to do this",
     "42P01": "the database has no tables yet; run Store.migrate() first",
     "42703": "the database is older than this vedette; run Store.migrate() first",
     "55P03": "another transaction holds the row for long; try again",
     "53300": "raise max_connections of the server or put a pooler before it",
 }
+_SERVERS = {
+    "session is read-only": "no server of the URL takes writes: promote a standby; then it is found without a restart",
+    "server is in hot standby mode": "promote a standby; then it is found without a restart",
+    "closed the connection": "it died or was restarted; try again, and it is asked anew",
+}
+_IDLE = "25P03"  # the server ended a transaction that stood still, and undid it
 _CLASHES = {"40001", "40P01"}  # serialisation failure, deadlock
 
 Violation = Literal["unique", "missing", "refused"]
@@ -64,40 +70,45 @@ def constrained(*, unique: VedetteError | None = None, missing: VedetteError | N
         raise told from error
 
 
-@contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Let no error of the database layer out, only errors of `kernel.errors`; ``where`` names the database."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise _told(error, where) from error
+def told(error: SQLAlchemyError, where: str, *, committing: bool = False) -> VedetteError:
+    """Say in the words of `kernel.errors` what the database layer said; ``where`` names the database.
 
-
-def _told(error: SQLAlchemyError, where: str) -> VedetteError:
-    said = " ".join(str(getattr(error, "orig", None) or error).split())
+    ``committing`` says that everything was written and the server had been asked to keep it.
+    """
+    said = _said(error)
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    told: VedetteError
+    failure: VedetteError
     match error:
         case IntegrityError() if "append-only" in said:
-            told = Refused("the audit log is append-only; nothing in it can be changed or removed")
+            failure = Refused("the audit log is append-only; nothing in it can be changed or removed")
         case IntegrityError():
-            told = Conflict(f"the write clashes with what is stored: {said}")
+            failure = Conflict(f"the write clashes with what is stored: {said}")
         case DatabaseError() if state in _CLASHES:
-            told = Conflict("the change clashed with another one at the same moment", hint="try again")
+            failure = Conflict("the change clashed with another one at the same moment", hint="try again")
         case DatabaseError() if any(sign in said for sign in _CORRUPT):
-            told = Corrupt(f"{where} is damaged: {said}", hint="restore it from a backup")
-        case StatementError(orig=VedetteError() as told):
+            failure = Corrupt(f"{where} is damaged: {said}", hint="restore it from a backup")
+        case StatementError(orig=VedetteError() as failure):
             pass  # the value was refused while it was written as JSON
         case DataError() | StatementError(orig=ValueError()):
-            told = InvalidInput(f"the database cannot store this: {said}")
+            failure = InvalidInput(f"the database cannot store this: {said}")
+        case DatabaseError(connection_invalidated=True) if committing and state != _IDLE:
+            failure = Unavailable(
+                f"{where} was lost while it kept the change, which it may have or not: {said}",
+                hint="look before you try again; outcomes, and requests with an Idempotency-Key, may be sent again",
+            )
         case _:
-            told = Unavailable(f"{where} cannot be used: {said}", hint=_hint(said, state))
-    return told
+            failure = Unavailable(f"{where} cannot be used: {said}", hint=_hint(said, state))
+    return failure
+
+
+def _said(error: SQLAlchemyError) -> str:
+    said = " ".join(str(getattr(error, "orig", None) or error).split())
+    # Of several servers the driver says the last one's failure twice.
+    return said.partition("All failures were: ")[2] or said
 
 
 def _hint(said: str, state: str | None) -> str:
     if state in _POSTGRES:
         return _POSTGRES[state]
-    return next(
-        (hint for sign, hint in _SQLITE.items() if sign in said), "check that it runs and that the URL is right"
-    )
+    signs = _SQLITE | _SERVERS
+    return next((hint for sign, hint in signs.items() if sign in said), "check that it runs and that the URL is right")
