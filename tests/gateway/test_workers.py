@@ -305,12 +305,16 @@ def test_workers_end_when_their_supervisor_is_killed(start):
     wait_for(lambda: len(list((again.folder / "journal").glob("worker-*"))) == 1)  # what is empty is cleared away
 
 
+def pythons_own_loop(folder: Path) -> dict[str, str]:
+    """Give an environment in which there is no uvloop."""
+    (folder / "none").mkdir()
+    (folder / "none" / "uvloop.py").write_text("raise ImportError('not here')\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder / "none"), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
 def test_workers_on_pythons_own_loop(start, tmp_path):
     """Without uvloop the same workers run on asyncio's own event loop, and are replaced as smoothly."""
-    (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "uvloop.py").write_text("raise ImportError('not here')\n")
-    path = os.pathsep.join([str(tmp_path / "none"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    workers = start(2, {"PYTHONPATH": path})
+    workers = start(2, pythons_own_loop(tmp_path))
     with Load(workers) as load:
         pids = workers.pids()
         workers.process.send_signal(signal.SIGHUP)

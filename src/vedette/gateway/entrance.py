@@ -1,14 +1,28 @@
 """Where connections come in: a socket of one's own, or one that several workers share.
 
-From a shared socket one connection is taken at a time: whoever is least busy comes back for the next one first. A loop
-left to itself would take all that wait, and one worker would serve a whole burst.
+From a shared socket a worker takes a connection only when it has not clearly more than another one (`Seat.look`); if it
+has, it does not listen for a moment. It takes one at a time, so that it sees after each what the others have, and goes
+on with its requests in between.
 """
 
 import asyncio
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from vedette.gateway.loads import MOMENT, Seat
 from vedette.gateway.protocol import App, ClientConnection
+
+_NO_DESCRIPTOR = 0.1  # seconds to wait for one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSocket:
+    """A socket that several workers take connections from, and the place of one of them among the others."""
+
+    listening: socket.socket
+    seat: Seat
 
 
 class Entrance(Protocol):
@@ -27,14 +41,14 @@ class Entrance(Protocol):
         """Take no more."""
 
 
-async def enter(app: App, listening: socket.socket | None, host: str, port: int) -> Entrance:
+async def enter(app: App, shared: SharedSocket | None, host: str, port: int) -> Entrance:
     """Listen on a port of one's own, at once, or share what is listening already, once opened.
 
     Raises:
         OSError: the port cannot be had.
     """
-    if listening is not None:
-        return _Shared(app, listening)
+    if shared is not None:
+        return _Shared(app, shared)
     server = await asyncio.get_running_loop().create_server(lambda: ClientConnection(app), host, port)
     return _Own(server)
 
@@ -52,11 +66,23 @@ class _Own:
         self._server.close()
 
 
+class _Counted(ClientConnection):
+    """A connection that says when it has ended."""
+
+    def __init__(self, app: App, ended: Callable[[], None]) -> None:
+        super().__init__(app)
+        self._ended = ended
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._ended()
+
+
 class _Shared:
-    def __init__(self, app: App, listening: socket.socket) -> None:
-        self._app, self._listening = app, listening
+    def __init__(self, app: App, shared: SharedSocket) -> None:
+        self._app, self._listening, self._seat = app, shared.listening, shared.seat
         self._listening.setblocking(False)
-        self.address = _address(listening.getsockname())
+        self.address = _address(self._listening.getsockname())
         self._loop = asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[object]] = set()
         self._is_open = False
@@ -67,7 +93,8 @@ class _Shared:
 
     def open(self) -> None:
         self._is_open = True
-        self._loop.add_reader(self._listening, self._take_one)
+        self._seat.take()
+        self._loop.add_reader(self._listening, self._look)
 
     def close(self) -> None:
         if self._is_open:
@@ -75,20 +102,41 @@ class _Shared:
             self._is_open = False
         self._listening.close()  # the supervisor's and the other workers' stay
 
+    def _look(self) -> None:
+        if self._seat.look():
+            self._take_one()
+        else:
+            self._pause(MOMENT)
+
     def _take_one(self) -> None:
         try:
             connection, _ = self._listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # another worker was quicker, or the client has gone
         except OSError:  # no descriptor is left: let those who wait be taken by others, or later
-            self._loop.remove_reader(self._listening)
-            self._loop.call_later(0.1, self._open_again)
+            self._seat.rest()
+            self._pause(_NO_DESCRIPTOR)
             return
+        self._seat.take(1)
         connection.setblocking(False)
-        work = self._loop.connect_accepted_socket(lambda: ClientConnection(self._app), connection)
+        work = self._loop.connect_accepted_socket(lambda: _Counted(self._app, self._one_less), connection)
         task: asyncio.Task[object] = self._loop.create_task(work)
         self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(self._connected)
+
+    def _connected(self, task: "asyncio.Task[object]") -> None:
+        self._connecting.discard(task)
+        if task.cancelled() or task.exception():  # it never became a connection, which would have said its end
+            self._one_less()
+
+    def _one_less(self) -> None:
+        if self._is_open:  # otherwise the place in the table is another one's
+            self._seat.take(-1)
+
+    def _pause(self, seconds: float) -> None:
+        """Leave the socket to others for a while; were it listened to, the loop would not come to rest."""
+        self._loop.remove_reader(self._listening)
+        self._loop.call_later(seconds, self._open_again)
 
     def _open_again(self) -> None:
         if self._is_open:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vedette.gateway.channel import Answers, Beginning, answer
 from vedette.gateway.metrics import Metrics
@@ -25,6 +25,7 @@ class WorkerProcess:
         self,
         name: str,
         listening: socket.socket,
+        loads: BinaryIO,
         answers: Answers,
         total: "Callable[[WorkerProcess, Metrics], Metrics]",
         gone: "Callable[[WorkerProcess], None]",
@@ -32,23 +33,24 @@ class WorkerProcess:
         self.name = name
         self.figures = Metrics()
         self.complaint = ""
-        self._listening, self._gone = listening, gone
+        self._listening, self._loads, self._gone = listening, loads, gone
         self._answers: Mapping[str, Answers] = {
             "feed": answers,
             "figures": {"figures": lambda figures: total(self, figures)},
         }
         self._ready, self._ended = threading.Event(), threading.Event()
 
-    def start(self, settings: GatewaySettings, folder: Path, grace: float) -> None:
-        """Start the process.
+    def start(self, settings: GatewaySettings, folder: Path, grace: float, place: int) -> None:
+        """Start the process, at its place in the table of loads.
 
         Raises:
             OSError: there can be no more processes, or descriptors.
         """
         pairs = [socket.socketpair() for _ in range(3)]
         ours, theirs = zip(*pairs, strict=True)
-        listening = os.dup(self._listening.fileno())  # ours may be closed before the process has begun
-        descriptors = [listening, *(end.fileno() for end in theirs)]
+        # Ours may be closed before the process has begun.
+        shared = [os.dup(each.fileno()) for each in (self._listening, self._loads)]
+        descriptors = [*shared, *(end.fileno() for end in theirs)]
         try:
             # A session of its own: signals of the terminal are for the supervisor, who passes on what they mean.
             self._process = subprocess.Popen(  # noqa: S603 - this program itself
@@ -58,13 +60,14 @@ class WorkerProcess:
                 start_new_session=True,
             )
         finally:
-            os.close(listening)
+            for descriptor in shared:
+                os.close(descriptor)
             for end in theirs:
                 end.close()
         self._since = time.monotonic()
         self._life, *others = (Connection(end.detach()) for end in ours)
         level = logging.getLogger().getEffectiveLevel()
-        self.tell(Beginning(settings=settings, folder=str(folder), grace=grace, level=level))
+        self.tell(Beginning(settings=settings, folder=str(folder), place=place, grace=grace, level=level))
         for kind, connection in zip(self._answers, others, strict=True):
             self._thread(f"{self.name} {kind}", answer, connection, self._answers[kind])
         self._thread(f"{self.name} life", self._listen)

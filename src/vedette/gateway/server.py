@@ -14,7 +14,7 @@ from time import monotonic
 
 from vedette.gateway.app import GatewayApp
 from vedette.gateway.background import HandOver, PlanFollower, Shipper, tell_figures
-from vedette.gateway.entrance import Entrance, enter
+from vedette.gateway.entrance import Entrance, SharedSocket, enter
 from vedette.gateway.exporting import Collector, Exporter
 from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
 from vedette.gateway.figures import Sum
@@ -42,7 +42,7 @@ class Gateway:
     The last plans are kept there too, so that it starts and serves while the control plane is down. ``port`` 0 takes a
     free one; `address` tells which, once it is started.
 
-    A worker among several gets the socket all of them are ``listening`` on, and takes connections from it once told to
+    A worker among several gets the socket that is ``shared`` by all of them, and takes connections from it once told to
     (`accept`); it has no sink, for its supervisor ships what it lets go of; and ``total`` knows the figures of all.
     """
 
@@ -56,14 +56,14 @@ class Gateway:
         *,
         settings: GatewaySettings | None = None,
         environment: Mapping[str, str] | None = None,
-        listening: socket.socket | None = None,
+        shared: SharedSocket | None = None,
         total: Sum | None = None,
     ) -> None:
         self.settings = settings or GatewaySettings()
         self._feed, self._sink, self._folder = feed, sink, journal_folder
         self._host, self._port = host, port
         self._environment = os.environ if environment is None else environment
-        self._listening, self._total = listening, total
+        self._shared, self._total = shared, total
         self._entrance: Entrance | None = None
         self._hurried = self._replaced_late = False
 
@@ -98,7 +98,7 @@ class Gateway:
         self._stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         try:
-            self._entrance = await enter(self.app, self._listening, self._host, self._port)
+            self._entrance = await enter(self.app, self._shared, self._host, self._port)
         except OSError as error:
             self._journal.close()
             raise Unavailable(f"cannot listen on {self._host}:{self._port}: {error}") from error

@@ -1,9 +1,9 @@
 """Several workers on one socket: started, watched, replaced one by one, and ended together.
 
 The supervisor owns the listening socket, so that no connection is lost while workers come and go: what waits to be
-taken waits in the one queue all share. It is also the only one that speaks with the control plane and the lake: workers
-ask it for plans, and let go of journals that it ships. So a worker is small, and its death costs nothing but the
-requests it was answering.
+taken waits in the one queue all share, and a table tells whose turn it is (`Loads`). It is also the only one that
+speaks with the control plane and the lake: workers ask it for plans, and let go of journals that it ships. So a worker
+is small, and its death costs nothing but the requests it was answering.
 """
 
 import logging
@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from vedette.gateway.channel import Answers
 from vedette.gateway.feed import OutcomeSink, PlanFeed
 from vedette.gateway.figures import summed
+from vedette.gateway.loads import Loads
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.process import WorkerProcess
 from vedette.gateway.settings import GatewaySettings
@@ -65,6 +67,7 @@ class Supervisor:
         self._restarts = self._born = 0
         self._stopping = False
         self._listening: socket.socket | None = None
+        self._loads: BinaryIO | None = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -95,6 +98,12 @@ class Supervisor:
             self._listening = socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
         except (OSError, OverflowError) as error:
             raise Unavailable(f"cannot listen on {self._host}:{self._port}: {error}") from error
+        try:
+            self._loads = Loads.make(self._folder, len(self._slots))
+        except OSError as error:
+            self._listening.close()
+            self._listening = None
+            raise Unavailable(f"cannot write to {self._folder}: {error}") from error
         begun = [self._spawn(slot) for slot in range(len(self._slots))]
         self._slots = list(begun)
         for worker in begun:
@@ -105,7 +114,7 @@ class Supervisor:
         _log.info("%d workers listen on %s:%d", len(self._slots), *self.address)
 
     def _spawn(self, slot: int) -> WorkerProcess:
-        if self._listening is None:
+        if self._listening is None or self._loads is None:
             raise Unavailable("the gateway is not started")
         with self._lock:
             self._born += 1
@@ -114,10 +123,10 @@ class Supervisor:
         answers: Answers = {name: getattr(self._feed, name) for name in ("poll", "keys", "spending", "confirm")}
         # A folder no other worker ever had: what is in it was kept by this one, and waits for nobody but the shipping.
         folder = self._folder / f"{settings.worker}.{os.getpid()}-{time.time_ns()}"
-        worker = WorkerProcess(name, self._listening, answers, self._sum, self._gone)
+        worker = WorkerProcess(name, self._listening, self._loads, answers, self._sum, self._gone)
         with self._lock:
             self._alive.add(worker)
-        worker.start(settings, folder, self._grace)
+        worker.start(settings, folder, self._grace, slot)
         return worker
 
     # Workers that end.
@@ -132,6 +141,8 @@ class Supervisor:
                 pause = None
             else:
                 self._slots[slot] = None
+                if self._loads:
+                    Loads(self._loads.fileno()).write(slot, None)  # nobody waits for it
                 self._restarts += 1
                 pause = self._pauses[slot] = _next_pause(self._pauses[slot], worker.age)
         try:
@@ -200,7 +211,9 @@ class Supervisor:
                 worker.kill()
                 worker.wait(_LAST_CALL)
         self._shipping.stop()
-        self._listening = None
+        if self._loads:
+            self._loads.close()
+        self._listening = self._loads = None
 
     # Figures.
 

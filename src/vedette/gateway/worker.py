@@ -1,8 +1,9 @@
 """One worker: a gateway in a process of its own, on a socket its supervisor owns; started by `Supervisor`, not by hand.
 
-``python -m vedette.gateway.worker LISTENING LIFE FEED FIGURES``: four inherited descriptors. Over LIFE the supervisor
-says what to begin with and how to end, and is told how far this has come. When it is gone the worker finishes what it
-has begun and ends: nobody would ship its outcomes, and the next supervisor needs the port.
+``python -m vedette.gateway.worker LISTENING LOADS LIFE FEED FIGURES``: five inherited descriptors. LOADS is the table
+of who has how many connections. Over LIFE the supervisor says what to begin with and how to end, and is told how far
+this has come. When it is gone the worker finishes what it has begun and ends: nobody would ship its outcomes, and the
+next supervisor needs the port.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from vedette.gateway.channel import AskedFeed, AskedSum, Beginning, Caller
+from vedette.gateway.entrance import SharedSocket
+from vedette.gateway.loads import Loads, Seat
 from vedette.gateway.server import Gateway, loop_factory
 from vedette.gateway.shipping import claim
 from vedette.kernel.errors import VedetteError
@@ -78,7 +81,7 @@ class Worker:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the worker to its end; gives the exit code."""
-    listening, *others = map(int, arguments)
+    listening, loads, *others = map(int, arguments)
     life, feed, figures = (Connection(descriptor) for descriptor in others)
     begin: Beginning = life.recv()
     logging.basicConfig(level=begin.level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -89,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
         None,
         Path(begin.folder),
         settings=begin.settings,
-        listening=socket.socket(fileno=listening),
+        shared=SharedSocket(listening=socket.socket(fileno=listening), seat=Seat(Loads(loads), begin.place)),
         total=AskedSum(Caller(figures)),
     )
     try:
