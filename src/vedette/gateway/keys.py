@@ -2,12 +2,19 @@
 
 The id in a secret finds the key, and the digest of the whole secret is compared in constant time; where no key has the
 id a digest that fits nothing is compared, so that the time an answer takes tells nobody which ids there are.
+
+Keys that have expired are kept apart from the good ones, so all a request asks is whether the next end has come.
+Whoever sends one that has expired is told so, once the secret has proved to be the right one.
 """
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC
 from hmac import compare_digest
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
 
 from vedette.catalog.key import AdmittedKey, KeyRing, digest_of, id_in, mark_of
 from vedette.connectors import pepper
@@ -21,6 +28,15 @@ _NOBODY = "0" * 64
 _ASK = b"www-authenticate: Bearer\r\n"
 
 
+class _Held(NamedTuple):
+    """The keys of one ring as they stand: swapped whole."""
+
+    pepper: bytes
+    good: Mapping[str, AdmittedKey]
+    expired: Mapping[str, AdmittedKey]
+    next_end: float | None  # when the first of the good ones ends, in seconds since 1970; None: none does
+
+
 class Admission:
     """The keys that are good, swapped whole; nobody is admitted where keys are wanted and none are known."""
 
@@ -28,7 +44,9 @@ class Admission:
         self._environment = environment
         self._file = Path(pepper_file) if pepper_file else None
         self.ring = KeyRing(revision=-1)
-        self._held: tuple[bytes, Mapping[str, AdmittedKey]] = b"", {}
+        self.clock = time.time
+        self._held = _Held(b"", {}, {}, None)
+        self._swapping = Lock()  # a ring is adopted in a thread of its own
 
     def adopt(self, ring: KeyRing) -> None:
         """Put a ring into force; blocks, for the pepper may be in a file.
@@ -49,8 +67,9 @@ class Admission:
                 len(ring.keys),
                 f"set {pepper.VARIABLE} to the one of the control plane",
             )
-        self._held = seasoning, good
-        self.ring = ring
+        with self._swapping:
+            self._held = _sorted(seasoning, good.values(), self.clock())
+            self.ring = ring
 
     def admits(self, served: ServedPlan, request: Request) -> bool:
         """Say whether the caller may see anything of a domain."""
@@ -66,21 +85,62 @@ class Admission:
         """Give the key of a caller who may ask a domain that wants keys.
 
         Raises:
-            TurnedAway: 401 without a key that is good, 403 with one that is for other domains.
+            TurnedAway: 401 without a key that is good, or with one that has expired; 403 with one for other domains.
         """
         secret = _secret_in(request)
         if not secret:
             message = "you did not send a key; send it as `Authorization: Bearer KEY`"
             raise TurnedAway(401, message, "missing_api_key", fields=_ASK)
-        seasoning, held = self._held
-        key = held.get(id_in(secret))
-        known = compare_digest(digest_of(secret, seasoning), key.digest if key else _NOBODY)
+        held = self._held
+        if held.next_end is not None and held.next_end <= self.clock():
+            held = self._sort_again()
+        key = held.good.get(id_in(secret))
+        known = compare_digest(digest_of(secret, held.pepper), key.digest if key else _NOBODY)
         if key is None or not known:
-            raise TurnedAway(401, "the key you sent is not a good one", "invalid_api_key", fields=_ASK)
+            key = self._good_again(held, secret)
         domain = served.plan.domain
         if key.spec.domains and domain not in key.spec.domains:
             raise TurnedAway(403, f"key {key.name!r} is not for the model {domain!r}", "key_not_allowed", "model")
         return key
+
+    def _sort_again(self) -> _Held:
+        """Part the keys that have expired by now from those that are good."""
+        with self._swapping:
+            held = self._held
+            self._held = _sorted(held.pepper, (*held.good.values(), *held.expired.values()), self.clock())
+            return self._held
+
+    def _good_again(self, held: _Held, secret: bytes) -> AdmittedKey:
+        """Turn away who has no good key, saying so where it has expired; unless the clock was put back since.
+
+        Raises:
+            TurnedAway: the key is no good one.
+        """
+        key = held.expired.get(id_in(secret))
+        known = compare_digest(digest_of(secret, held.pepper), key.digest if key else _NOBODY)
+        if key is None or not known:
+            raise TurnedAway(401, "the key you sent is not a good one", "invalid_api_key", fields=_ASK)
+        ended = key.spec.expires_at
+        if ended is not None and ended.timestamp() <= self.clock():
+            message = f"key {key.name!r} expired at {ended.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            raise TurnedAway(401, message, "key_expired", fields=_ASK)
+        self._sort_again()
+        return key
+
+
+def _sorted(seasoning: bytes, keys: Iterable[AdmittedKey], now: float) -> _Held:
+    good: dict[str, AdmittedKey] = {}
+    expired: dict[str, AdmittedKey] = {}
+    ends: list[float] = []
+    for key in keys:
+        end = key.spec.expires_at.timestamp() if key.spec.expires_at else None
+        if end is not None and end <= now:
+            expired[key.id] = key
+            continue
+        good[key.id] = key
+        if end is not None:
+            ends.append(end)
+    return _Held(seasoning, good, expired, min(ends, default=None))
 
 
 def _secret_in(request: Request) -> bytes:

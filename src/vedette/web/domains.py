@@ -88,6 +88,7 @@ def _render(ask: Ask, *, error: VedetteError | None = None) -> Response:
         traffic=_traffic(ask, name),
         may=ask.may(Permission.OPERATE),
         versions=len(versions),
+        keys=plane.keys.of_domain(name) if domain.config.access == "keys" else None,
     )
 
 
