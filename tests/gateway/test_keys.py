@@ -1,6 +1,7 @@
 """Who is admitted: nobody without a key where keys are wanted, and nobody with one that was taken back."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import openai
@@ -9,18 +10,23 @@ from openai import OpenAI
 from tests.gateway.stage import Stage, wait_for
 
 from vedette.catalog.key import AdmittedKey, KeyRing, KeySpec, digest_of, mark_of, secret_of
+from vedette.catalog.limits import Rates
+from vedette.gateway.feed import KeyFile
+from vedette.kernel.records import evolve
 
 PEPPER = b"a pepper for tests"
 MESSAGES: list[Any] = [{"role": "user", "content": "hi"}]
 CHAT = {"model": "payments", "user": "u1", "messages": MESSAGES}
 
 
-def admitted(number: int, *domains: str, pepper: bytes = PEPPER) -> tuple[str, AdmittedKey]:
+def admitted(
+    number: int, *domains: str, pepper: bytes = PEPPER, ends: datetime | None = None
+) -> tuple[str, AdmittedKey]:
     """Make a secret and the key it opens."""
     key_id = f"{number:012x}"
     secret = secret_of(key_id, "s" * 42 + str(number))
     digest = digest_of(secret.encode(), pepper)
-    spec = KeySpec(domains=domains)
+    spec = KeySpec(domains=domains, expires_at=ends)
     return secret, AdmittedKey(id=key_id, name=f"k{number}", spec=spec, digest=digest, pepper=mark_of(pepper))
 
 
@@ -98,6 +104,78 @@ def test_a_revoked_key_is_refused_at_the_next_look(stage):
     assert ask(stage, secret).status == 200
     hold(stage)
     assert ask(stage, secret).status == 401
+
+
+ENDS = datetime(2027, 1, 31, 12, 30, tzinfo=UTC)
+
+
+def at(stage: Stage, moment: datetime) -> None:
+    """Let the gateway's clock show a moment."""
+    stage.gateway.app.admission.clock = moment.timestamp
+
+
+def test_a_key_ends_by_the_gateways_own_clock(stage):
+    """A key is good until its moment has come and refused from then on, with no new ring; the caller is told when."""
+    secret, key = admitted(1, ends=ENDS)
+    other, lasting = admitted(2)
+    hold(stage, key, lasting)
+    stage.publish(stage.plan(access="keys"))
+    for moment, status in ((ENDS - timedelta(microseconds=1), 200), (ENDS, 401)):
+        at(stage, moment)
+        assert (ask(stage, secret).status, ask(stage, other).status) == (status, 200)
+    with OpenAI(base_url=f"{stage.base_url}/v1", api_key=secret, max_retries=0) as client:
+        with pytest.raises(openai.AuthenticationError, match=r"'k1' expired at 2027-01-31 12:30:00 UTC") as raised:
+            client.chat.completions.create(model="payments", messages=MESSAGES)
+        assert raised.value.code == "key_expired"
+        assert client.models.list().data == []
+
+
+def test_only_its_owner_is_told_that_a_key_has_expired(stage):
+    """A secret that is not the key's learns nothing of it, not even that it is over."""
+    secret, key = admitted(1, ends=ENDS)
+    hold(stage, key)
+    stage.publish(stage.plan(access="keys"))
+    at(stage, ENDS)
+    assert ask(stage, secret[:-1] + "x").json["error"]["code"] == "invalid_api_key"
+    assert ask(stage, secret).json["error"]["code"] == "key_expired"
+
+
+def test_a_clock_that_is_put_back_gives_keys_their_time_back(stage):
+    """A key that a wrong clock had ended is good again, and ends at its time, once the clock is right."""
+    secret, key = admitted(1, ends=ENDS)
+    hold(stage, key)
+    stage.publish(stage.plan(access="keys"))
+    for moment, status in ((ENDS + timedelta(days=400), 401), (ENDS - timedelta(days=1), 200), (ENDS, 401)):
+        at(stage, moment)
+        assert ask(stage, secret).status == status
+
+
+def test_a_changed_key_is_in_force_at_the_next_look(stage):
+    """What is said of a key anew holds under the same secret: a later end, other domains, a limit."""
+    secret, key = admitted(1, ends=ENDS)
+    hold(stage, key)
+    stage.publish(stage.plan(access="keys"))
+    at(stage, ENDS)
+    assert ask(stage, secret).status == 401
+    hold(stage, evolve(key, spec=KeySpec(expires_at=ENDS + timedelta(days=90))))
+    assert ask(stage, secret).status == 200
+    hold(stage, evolve(key, spec=KeySpec(domains=("legal",))))
+    assert ask(stage, secret).status == 403
+    hold(stage, evolve(key, spec=KeySpec(limits=Rates(requests_per_minute=1))))
+    assert [ask(stage, secret).status for _ in range(2)] == [200, 429]
+
+
+def test_keys_of_an_older_file_have_no_end(tmp_path):
+    """A file of keys that was written before keys had an end is read; its keys go on for ever."""
+    spec = {"domains": ["legal"], "limits": {"requestsPerMinute": 5, "tokensPerMinute": 0}, "note": ""}
+    key = {"id": "0" * 12, "name": "old", "spec": spec, "digest": "a" * 64, "pepper": "0" * 8}
+    (tmp_path / "keys.json").write_text(json.dumps({"revision": 3, "keys": [key]}))
+    ring = KeyFile(tmp_path / "keys.json").load()
+    assert ring is not None
+    assert [held.spec for held in ring.keys] == [KeySpec(domains=("legal",), limits=Rates(requests_per_minute=5))]
+    ending = KeyRing(revision=4, keys=(evolve(ring.keys[0], spec=KeySpec(expires_at=ENDS)),))
+    KeyFile(tmp_path / "keys.json").save(ending)
+    assert KeyFile(tmp_path / "keys.json").load() == ending
 
 
 def test_keys_are_known_while_the_control_plane_is_away(stage):

@@ -122,12 +122,12 @@ class MockUpstream:
     async def _respond(self, model: str, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         whole = _response(model)
-        begun = {**whole, "status": "in_progress", "usage": None, "output": []}
+        begun = {**whole, "status": "in_progress", "error": None, "usage": None, "output": []}
         events: list[Json] = [{"type": "response.created", "response": begun}]
         events += [{"type": "response.output_text.delta", "delta": text, **_PLACE} for text in ("an ", "error?")]
         ends: dict[str, list[Json]] = {
             "cut": [],
-            "failed": [{"type": "response.failed", "response": {**whole, "status": "failed"}}],
+            "failed": [{"type": "response.failed", "response": whole}],
             "error-event": [{"type": "error", "code": "server_error", "message": "lost a worker", "param": None}],
         }
         events += ends.get(model, [{"type": "response.completed", "response": whole}])
@@ -258,8 +258,17 @@ def _response(model: str) -> Json:
     usage = {"input_tokens": 11, "output_tokens": 2, "total_tokens": 13}
     fixed: Json = {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "error": None}
     choice: Json = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
-    return {**fixed, **choice, "model": model, "output": output, "usage": usage}
+    return {**fixed, **choice, "model": model, "output": output, "usage": usage, **ENDS.get(model, {})}
 
+
+_LOST: Json = {"error": {"code": "server_error", "message": "lost a worker"}}
+ENDS: dict[str, Json] = {
+    "failed": {"status": "failed", **_LOST},
+    "failed-unexplained": {"status": "failed"},
+    "error-only": {"status": "completed", **_LOST},
+    "incomplete": {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+}
+"""How responses with status 200 end that are not simply completed."""
 
 WHOLE = {
     "/v1/responses": _response,

@@ -5,13 +5,16 @@ import sys
 from contextlib import closing
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+from vedette.catalog.key import KeySpec
 from vedette.kernel.errors import Refused, Unavailable
-from vedette.store import migrations, tables
+from vedette.kernel.records import evolve
+from vedette.store import keys, migrations, tables
 from vedette.store.engine import Store, schema_of
 
 
@@ -71,6 +74,22 @@ def test_newer_database_is_refused(store):
         store.migrate()
     with store.reading() as connection:
         assert schema_of(connection) == "9999"
+
+
+def test_keys_of_before_they_could_change_are_kept(empty):
+    """A key that was made before keys had revisions and ends is at revision 1, has no end, and can be changed."""
+    config = migrations.configuration()
+    with empty.transaction() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        made = "'{}', 'd', 'p', '2026-11-23 12:00:00+00:00', 'ann', NULL, ''"
+        connection.execute(text(f"INSERT INTO caller_keys VALUES ('0123456789ab', 'old', {made})"))  # noqa: S608 - fixed
+    empty.migrate()
+    with empty.transaction() as connection:
+        old = keys.get(connection, "old")
+        assert (old.revision, old.spec) == (1, KeySpec())
+        keys.replace(connection, evolve(old, spec=KeySpec(note="n"), revision=2), expected_revision=1)
+        assert keys.get(connection, "old").spec.note == "n"
 
 
 _FAILS = f"""

@@ -4,10 +4,12 @@ import time
 
 import pytest
 from playwright.sync_api import Route, expect
+from tests.web import claims
 from tests.web.browser import axe, launched, sign_in, watched
 from tests.web.living import living
 from tests.web.site import PASSWORD
 
+from vedette.catalog.cache import Semantic
 from vedette.governance.roles import Role
 
 
@@ -15,6 +17,11 @@ from vedette.governance.roles import Role
 def demo(tmp_path_factory):
     """A demo that is up."""
     with living(tmp_path_factory.mktemp("demo") / "data") as it:
+        claims.claims(it.plane, semantic=Semantic())
+        claims.keys(it.plane)
+        claims.answered(it.plane, 60, claims.HIT | {"similar": 1.0})
+        claims.answered(it.plane, 140, claims.MISS)
+        claims.verified(it.plane, 40, false=2)
         yield it
 
 
@@ -53,6 +60,7 @@ def every_page(demo):
         "/?search=nothing-of-the-kind",
         "/domains/digits",
         "/domains/legal",
+        "/domains/claims",
         "/domains/legal/start",
         "/rollouts",
         "/rollouts?active=1",

@@ -8,11 +8,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from vedette.api.bodies import JsonBody
-from vedette.api.requests import NAMED, Create, Instant, Pages, Plane
+from vedette.api.requests import NAMED, Create, Pages, Plane
 from vedette.api.routes import BODY, many, one, plain, router
 from vedette.control.plane import ControlPlane
 from vedette.governance.audit import AuditEntry, Finding, Head
 from vedette.kernel.documents import adapter
+from vedette.kernel.fields import Instant
 from vedette.kernel.records import record
 from vedette.store.pages import Page
 

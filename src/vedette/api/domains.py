@@ -7,11 +7,12 @@ from fastapi import Depends, Query
 from pydantic import Field
 
 from vedette.api.bodies import JsonBody
-from vedette.api.requests import NAMED, Act, Create, DomainId, Instant, Pages, Plane, Read, Write
+from vedette.api.requests import NAMED, Act, Create, DomainId, Pages, Plane, Read, Write
 from vedette.api.routes import BODY, CHANGE, many, one, router
 from vedette.catalog.domain import Domain, DomainSpec
 from vedette.catalog.lifecycle import DomainState
 from vedette.catalog.version import Tenure
+from vedette.kernel.fields import Instant
 from vedette.kernel.records import record
 from vedette.store.domains import DomainRevision
 from vedette.store.pages import Page

@@ -13,11 +13,12 @@ from fastapi import Depends, Query
 from pydantic import Field
 
 from vedette.api.bodies import JsonBody, LinesBody
-from vedette.api.requests import NAMED, DomainId, Instant, OutcomeId, Pages, Plane, Read
+from vedette.api.requests import NAMED, DomainId, OutcomeId, Pages, Plane, Read
 from vedette.api.routes import BODY, many, one, plain, router
 from vedette.control.outcomes import Shipped
 from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Instant
 from vedette.kernel.records import record
 from vedette.lake.outcomes import FeedbackResult
 from vedette.store.pages import Page

@@ -10,14 +10,12 @@ another request is a conflict (409). A request that failed leaves no key behind.
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, TypedDict, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request, Response
-from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
+from pydantic import StringConstraints
 
 from vedette.control.plane import ControlPlane
 from vedette.governance.roles import Caller
@@ -39,26 +37,6 @@ RolloutRef = Annotated[
 ]
 ExperimentRef = Annotated[str, Path(pattern=NAMED, description="The experiment's id or its name.")]
 OutcomeId = Annotated[str, Path(pattern=r"^[!-.0-~]{1,200}$", description="The id of one outcome.")]
-
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
-
-
-def _instant(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = _RFC_3339.fullmatch(value)
-    if not match:
-        raise InvalidInput(f"{value!r} is no time", hint="write it as RFC 3339: 2026-11-23T17:50:00Z")
-    leap = match[1] == "60"  # the calendar has leap seconds, Python has not
-    when = datetime.fromisoformat(value[:17] + "59" + value[19:] if leap else value)
-    try:
-        return when.astimezone(UTC)
-    except OverflowError:  # the first or last hours of the calendar, in another zone
-        return when.replace(tzinfo=UTC)
-
-
-Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
-"""A time with its offset, as RFC 3339 writes it."""
 
 
 async def _plane(request: Request) -> ControlPlane:

@@ -8,12 +8,18 @@ them alone lets anybody check a guess.
 import hashlib
 import hmac
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from vedette.catalog.limits import Rates
+from vedette.kernel.clock import duration
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import InstantOrDay, instant_or_day
 from vedette.kernel.ids import check_name
 from vedette.kernel.records import record
+
+SOON = timedelta(days=14)
+"""A key that ends within this time is marked where keys are listed."""
 
 _SECRET = re.compile(rb"vdt_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
@@ -39,23 +45,52 @@ def mark_of(pepper: bytes) -> str:
     return hmac.digest(pepper, b"vedette", hashlib.sha256).hex()[:8]
 
 
+def expiry_of(said: object, now: datetime) -> object:
+    """Read when a key ends: ``90d`` from now, a date, or a time with its offset; what is no text is left as it is.
+
+    Raises:
+        InvalidInput: it is none of them, or beyond the calendar.
+    """
+    if not isinstance(said, str) or said[-1:] not in {"w", "d", "h", "m", "s"}:
+        return instant_or_day(said)
+    try:
+        return now + timedelta(seconds=duration(said))
+    except OverflowError:
+        raise InvalidInput(f"{said} from now is beyond the calendar") from None
+
+
 @record
 class KeySpec:
-    """What a user says of a key: the ``domains`` it is for (empty: all), its own limits, anything worth knowing."""
+    """What a user says of a key: the ``domains`` it is for (empty: all), its own limits, anything worth knowing.
+
+    From ``expires_at`` on it opens nothing; a date is the moment it begins in UTC, None is never.
+    """
 
     domains: tuple[str, ...] = ()
     limits: Rates = Rates()
     note: str = ""
+    expires_at: InstantOrDay | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what names no domain."""
+        """Refuse what names no domain, and an end that names no zone."""
         for domain in self.domains:
             check_name(domain, "domain")
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise InvalidInput(f"{self.expires_at} names no time zone", hint="give one, such as datetime.UTC")
+
+
+class KeyState(StrEnum):
+    """How a key stands at a moment."""
+
+    GOOD = "good"
+    ENDING = "ending"  # good, and it ends soon
+    EXPIRED = "expired"
+    REVOKED = "revoked"
 
 
 @record
 class Key:
-    """One key as it stands, without its secret; ``revoked_at`` is None while it is good."""
+    """One key as it stands, without its secret; ``revoked_at`` is None until it is taken back."""
 
     id: str
     name: str
@@ -64,10 +99,20 @@ class Key:
     created_by: str
     revoked_at: datetime | None = None
     revoked_by: str = ""
+    revision: int = 1
 
     def __post_init__(self) -> None:
         """Refuse a name that cannot stand in a URL or a label."""
         check_name(self.name, "key")
+
+    def state_at(self, now: datetime) -> KeyState:
+        """Say how it stands at a moment."""
+        ends = self.spec.expires_at
+        if self.revoked_at is not None:
+            return KeyState.REVOKED
+        if ends is None or ends > now + SOON:
+            return KeyState.GOOD
+        return KeyState.ENDING if ends > now else KeyState.EXPIRED
 
 
 @record
@@ -80,7 +125,7 @@ class IssuedKey:
 
 @record
 class AdmittedKey:
-    """A key that is good, as gateways need it; ``pepper`` marks the one its digest was made with."""
+    """A key that is not revoked, as gateways need it; ``pepper`` marks the one its digest was made with."""
 
     id: str
     name: str
@@ -96,7 +141,10 @@ class AdmittedKey:
 
 @record
 class KeyRing:
-    """All keys that are good, at one revision; whoever is not in it is not admitted."""
+    """All keys that are not revoked, at one revision; whoever is not in it is not admitted.
+
+    Those that have expired are in it too: gateways know by their own clock, and tell their callers.
+    """
 
     revision: int
     keys: tuple[AdmittedKey, ...] = ()

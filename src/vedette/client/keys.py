@@ -26,6 +26,26 @@ class Keys:
         """List keys by name, revoked ones too."""
         return self._wire.page(Key, "/keys", after=after, limit=limit)
 
+    def update(
+        self,
+        name: str,
+        spec: KeySpec,
+        *,
+        actor: str = "",
+        expected_revision: int | None = None,
+        request_id: str = "",
+    ) -> Key:
+        """Replace what is said of a key, whose secret stays."""
+        return self._wire.send(
+            Key,
+            "PUT",
+            f"/keys/{named(name)}",
+            dump(spec),
+            actor=actor,
+            expected=expected_revision,
+            request_id=request_id,
+        )
+
     def revoke(self, name: str, *, actor: str = "", why: str = "", request_id: str = "") -> Key:
         """Take a key back: gateways refuse it from their next look at the plans on."""
         path = f"/keys/{named(name)}/revoke"

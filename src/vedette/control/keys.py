@@ -1,14 +1,15 @@
-"""Keys of callers: make them, list them, revoke them; a secret is told once and never kept."""
+"""Keys of callers: make them, list them, change them, revoke them; a secret is told once and never kept."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from vedette.catalog.key import IssuedKey, Key, KeySpec, digest_of, mark_of, secret_of
 from vedette.connectors import pepper
-from vedette.control.change import Changes
+from vedette.control.change import Changes, since
 from vedette.control.instruments import Instruments
 from vedette.kernel.documents import dump
-from vedette.kernel.errors import Refused
+from vedette.kernel.errors import InvalidInput, Refused, StaleRevision
 from vedette.kernel.records import evolve
 from vedette.store import domains, keys
 from vedette.store.pages import Page
@@ -26,7 +27,7 @@ class Keys:
         The first key makes the pepper, in the file ``pepper`` of the data folder, unless VEDETTE_KEY_PEPPER holds one.
 
         Raises:
-            InvalidInput: the name cannot name a key, or the pepper is too short.
+            InvalidInput: the name cannot name a key, it would have expired already, or the pepper is too short.
             NotFound: it is for a domain that is not there.
             Conflict: there is a key of that name.
             Unavailable: the pepper can be neither read nor made.
@@ -36,6 +37,7 @@ class Keys:
         secret = secret_of(key_id, random)
         seasoning = pepper.find_or_make(os.environ, self._folder / pepper.FILE)
         with self._changes.begin(actor, request_id) as change:
+            _refuse_past(spec, change.at)
             for domain in spec.domains:
                 domains.get(change.connection, domain)
             key = Key(id=key_id, name=name, spec=spec, created_at=change.at, created_by=change.actor)
@@ -58,6 +60,51 @@ class Keys:
         with self._changes.reading() as connection:
             return keys.page(connection, after=after, limit=limit)
 
+    def of_domain(self, domain: str) -> tuple[Key, ...]:
+        """Give the keys that are for a domain and not revoked, by name; expired ones too."""
+        with self._changes.reading() as connection:
+            return keys.of_domain(connection, domain)
+
+    def update(
+        self,
+        name: str,
+        spec: KeySpec,
+        *,
+        actor: str = "",
+        expected_revision: int | None = None,
+        request_id: str = "",
+    ) -> Key:
+        """Replace what is said of a key, whose secret stays; an equal spec changes nothing.
+
+        Gateways go by it from their next look at the plans on. What a caller has used of a limit stays used. A key that
+        has expired is good again once it is given a later end.
+
+        Raises:
+            NotFound: there is no such key, or it is for a domain that is not there.
+            InvalidInput: it would expire in the past; revoking says so better.
+            Refused: it is revoked.
+            StaleRevision: it is not at ``expected_revision``; nothing was changed.
+        """
+        key = self.get(name)
+        if expected_revision not in {None, key.revision}:
+            raise StaleRevision(
+                f"key {key.name!r} is at revision {key.revision}, not {expected_revision}", hint="read it again"
+            )
+        if key.revoked_at is not None:
+            raise Refused(f"key {key.name!r} is revoked", hint="make a new one")
+        if spec == key.spec:
+            return key
+        after = evolve(key, spec=spec, revision=key.revision + 1)
+        with self._changes.begin(actor, request_id) as change:
+            if spec.expires_at != key.spec.expires_at:
+                _refuse_past(spec, change.at)
+            for domain in sorted({*spec.domains} - {*key.spec.domains}):
+                domains.get(change.connection, domain)
+            keys.replace(change.connection, after, expected_revision=key.revision)
+            changed = since(dump(key.spec), dump(spec))
+            change.record("key.update", domain="", resource=f"key/{key.name}", key=key.id, changed=changed)
+        return after
+
     def revoke(self, name: str, *, actor: str = "", why: str = "", request_id: str = "") -> Key:
         """Take a key back: gateways refuse it from their next look at the plans on.
 
@@ -69,6 +116,14 @@ class Keys:
             key = keys.get(change.connection, name)
             if key.revoked_at is not None:
                 raise Refused(f"key {key.name!r} is revoked already")
-            keys.revoke(change.connection, key.id, at=change.at, actor=change.actor)
+            revoked = keys.revoke(change.connection, key.id, at=change.at, actor=change.actor)
             change.record("key.revoke", domain="", resource=f"key/{key.name}", key=key.id, why=why)
-        return evolve(key, revoked_at=change.at, revoked_by=change.actor)
+        return revoked
+
+
+def _refuse_past(spec: KeySpec, now: datetime) -> None:
+    if spec.expires_at is not None and spec.expires_at <= now:
+        raise InvalidInput(
+            f"a key that ends {spec.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC would have expired already",
+            hint="give a later time, or revoke it",
+        )

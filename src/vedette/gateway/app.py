@@ -22,12 +22,13 @@ from vedette.gateway.keys import Admission
 from vedette.gateway.limits import Limiter
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.names import RequestNames
-from vedette.gateway.openai import PATHS, error_body, model_entry, model_list, read_ask
+from vedette.gateway.openai import PATHS, RESPONSES, error_body, model_entry, model_list, read_ask
 from vedette.gateway.patience import ENDLESS, patience
 from vedette.gateway.plans import PlanTable, ServedPlan
 from vedette.gateway.protocol import ClientConnection, Handler
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.request import Request
+from vedette.gateway.response_exchange import ResponseExchange
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.shadow import Shadows
 from vedette.gateway.turning import TurnedAway
@@ -120,7 +121,8 @@ class GatewayApp:
         if tracer is not None:
             headers = tracer.begin(request_id, request.path, headers)
         try:
-            exchange = Exchange(
+            kind = ResponseExchange if ask.path == RESPONSES else Exchange
+            exchange = kind(
                 self,
                 client,
                 ask=ask,

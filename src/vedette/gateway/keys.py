@@ -1,11 +1,15 @@
 """Who is admitted: callers by their keys, where a domain wants them; anybody where it does not.
 
 The id in a secret finds the key, and the digest of the whole secret is compared in constant time; where no key has the
-id a digest that fits nothing is compared, so that the time an answer takes tells nobody which ids there are.
+id a digest that fits nothing is compared, so that the time an answer takes tells nobody which ids there are. Whoever
+sends a key that has expired is told so, once the secret has proved to be the right one.
 """
 
 import logging
+import math
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from hmac import compare_digest
 from pathlib import Path
 
@@ -28,6 +32,7 @@ class Admission:
         self._environment = environment
         self._file = Path(pepper_file) if pepper_file else None
         self.ring = KeyRing(revision=-1)
+        self.clock = time.time
         self._held = _Held(b"", {})
 
     def adopt(self, ring: KeyRing) -> None:
@@ -66,11 +71,15 @@ class Admission:
         """Give the key of a caller who may ask a domain that wants keys.
 
         Raises:
-            TurnedAway: 401 without a key that is good, 403 with one that is for other domains.
+            TurnedAway: 401 without a key that is good, or with one that has expired; 403 with one for other domains.
         """
         secret = _secret_in(request.fields)
         held = self._held
-        key = held.proven.get(secret) or held.prove(secret)
+        key, end = held.proven.get(secret) or held.prove(secret)
+        if end <= self.clock():
+            ended = datetime.fromtimestamp(end, UTC)
+            message = f"key {key.name!r} expired at {ended:%Y-%m-%d %H:%M:%S} UTC"
+            raise TurnedAway(401, message, "key_expired", fields=_ASK)
         domain = served.plan.domain
         if key.spec.domains and domain not in key.spec.domains:
             raise TurnedAway(403, f"key {key.name!r} is not for the model {domain!r}", "key_not_allowed", "model")
@@ -80,17 +89,18 @@ class Admission:
 class _Held:
     """The keys of one ring, and the secrets that have proved to be theirs: who comes again is known by that.
 
-    Only good secrets are remembered, as long as the ring stands; they pass through this memory with every request.
+    Only right secrets are remembered, as long as the ring stands; they pass through this memory with every request.
+    Beside each key is when it ends, in seconds since 1970, or never.
     """
 
     __slots__ = ("_keys", "_seasoning", "proven")
 
     def __init__(self, seasoning: bytes, keys: Mapping[str, AdmittedKey]) -> None:
         self._seasoning, self._keys = seasoning, keys
-        self.proven: dict[bytes, AdmittedKey] = {}
+        self.proven: dict[bytes, tuple[AdmittedKey, float]] = {}
 
-    def prove(self, secret: bytes) -> AdmittedKey:
-        """Give the key that a secret is of, or turn its bearer away."""
+    def prove(self, secret: bytes) -> tuple[AdmittedKey, float]:
+        """Give the key that a secret is of, and its end, or turn its bearer away."""
         if not secret:
             message = "you did not send a key; send it as `Authorization: Bearer KEY`"
             raise TurnedAway(401, message, "missing_api_key", fields=_ASK)
@@ -98,8 +108,9 @@ class _Held:
         known = compare_digest(digest_of(secret, self._seasoning), key.digest if key else _NOBODY)
         if key is None or not known:
             raise TurnedAway(401, "the key you sent is not a good one", "invalid_api_key", fields=_ASK)
-        self.proven[secret] = key
-        return key
+        end = key.spec.expires_at
+        found = self.proven[secret] = key, math.inf if end is None else end.timestamp()
+        return found
 
 
 def _secret_in(fields: Mapping[bytes, bytes]) -> bytes:

@@ -27,6 +27,11 @@ class _Response(msgspec.Struct):
     usage: _Used | None = None
 
 
+class _Whole(msgspec.Struct):
+    status: Any = None
+    error: Any = None
+
+
 class _Event(msgspec.Struct):
     type: str = ""
     response: _Response | None = None
@@ -35,6 +40,7 @@ class _Event(msgspec.Struct):
 
 _EVENT = msgspec.json.Decoder(_Event)
 _ANSWER = msgspec.json.Decoder(_Response)
+_WHOLE = msgspec.json.Decoder(_Whole)
 
 
 class ResponseStream(EventStream):
@@ -96,6 +102,17 @@ def usage_in(ask: Ask, body: bytes) -> Usage | None:
     except (msgspec.MsgspecError, RecursionError):
         return None
     return _usage(used) if used else None
+
+
+def says_failed(ask: Ask, status: int, body: bytes) -> bool:
+    """Say whether a whole answer with status 200 is a response that failed; one that ended at its limit did not."""
+    if ask.path != RESPONSES or status != 200:
+        return False
+    try:
+        said = _WHOLE.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return said.status == "failed" or said.error is not None
 
 
 def _usage(used: _Used) -> Usage:

@@ -22,7 +22,7 @@ from vedette.gateway.metrics import Metrics
 from vedette.gateway.openai import Ask
 from vedette.gateway.plans import ServedPlan
 from vedette.gateway.recorder import Recorder
-from vedette.gateway.responses import events_of, usage_in
+from vedette.gateway.responses import events_of, says_failed, usage_in
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.sse import EventStream, Usage
 from vedette.gateway.upstream import Call, Failure, Headers
@@ -164,8 +164,9 @@ class Copy:
         """Take the end of the answer."""
         events = self._events
         if events is None:
-            usage = usage_in(self._ask, b"".join(self._body)) if self._status < 300 else None
-            self._end(usage, failed=retry.is_failure(self._status))
+            body = b"".join(self._body)
+            usage = usage_in(self._ask, body) if self._status < 300 else None
+            self._end(usage, failed=retry.is_failure(self._status) or says_failed(self._ask, self._status, body))
             return
         events.flush()
         self._end(events.usage, failed=not events.finished or events.error is not None)

@@ -3,7 +3,9 @@
 Pydantic reads them when it makes a schema, and is not imported before: gateways carry these records and make none.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from vedette.kernel.clock import duration
@@ -12,6 +14,10 @@ from vedette.kernel.errors import InvalidInput
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Read:
@@ -60,6 +66,50 @@ def percent(value: str | float) -> float:
         raise InvalidInput(f"{value!r} is finer than weights are", hint="the smallest step is 0.0001%")
     return round(number, 4)
 
+
+def instant(value: object) -> object:
+    """Read a time with its offset, in UTC; what is no text is left to the check that follows.
+
+    Raises:
+        InvalidInput: it is not what RFC 3339 calls a time.
+    """
+    if not isinstance(value, str):
+        return value
+    match = _RFC_3339.fullmatch(value)
+    if not match:
+        raise InvalidInput(f"{value!r} is no time", hint="write it as RFC 3339: 2026-11-23T17:50:00Z")
+    leap = match[1] == "60"  # the calendar has leap seconds, Python has not
+    when = datetime.fromisoformat(value[:17] + "59" + value[19:] if leap else value)
+    try:
+        return when.astimezone(UTC)
+    except OverflowError:  # the first or last hours of the calendar, in another zone
+        return when.replace(tzinfo=UTC)
+
+
+def instant_or_day(value: object) -> object:
+    """Read a time with its offset, or a date, which is the moment it begins in UTC.
+
+    Raises:
+        InvalidInput: it is neither, or a time that names no offset.
+    """
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise InvalidInput("a time must name its offset", hint="write it as RFC 3339: 2026-11-23T17:50:00Z")
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        return instant(value)
+    try:
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    except ValueError:
+        raise InvalidInput(f"{value!r} is no date", hint="write it as 2027-01-31") from None
+
+
+Instant = Annotated[datetime, Read(instant, {"type": "string", "format": "date-time"})]
+"""A time with its offset, as RFC 3339 writes it."""
+
+INSTANT_OR_DAY: list[dict[str, str]] = [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
+"""What JSON may hold for either."""
+
+InstantOrDay = Annotated[datetime, Read(instant_or_day, {"anyOf": INSTANT_OR_DAY})]
+"""A time with its offset, or a date, which is the moment it begins in UTC."""
 
 Seconds = Annotated[
     float,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from vedette.catalog.key import AdmittedKey, Key, KeyRing
 from vedette.database.failures import constrained
 from vedette.kernel.documents import dump, load
-from vedette.kernel.errors import Conflict, NotFound
+from vedette.kernel.errors import Conflict, NotFound, StaleRevision
 from vedette.store.pages import Page, page_of
 from vedette.store.tables import caller_keys, counters
 from vedette.store.upsert import upsert
@@ -35,6 +35,7 @@ def create(connection: Connection, key: Key, *, digest: str, pepper: str) -> Non
                 created_by=key.created_by,
                 revoked_at=key.revoked_at,
                 revoked_by=key.revoked_by,
+                revision=key.revision,
             )
         )
     _count_up(connection)
@@ -59,14 +60,40 @@ def page(connection: Connection, *, after: str | None = None, limit: int = 50) -
     return page_of(connection, select(caller_keys), caller_keys.c.name, _key, after=after, limit=limit)
 
 
-def revoke(connection: Connection, key_id: str, *, at: datetime, actor: str) -> None:
-    """Take a key out of the ring."""
+def of_domain(connection: Connection, domain_id: str) -> tuple[Key, ...]:
+    """Give the keys that are for a domain and not revoked, by name."""
+    query = select(caller_keys).where(caller_keys.c.revoked_at.is_(None)).order_by(caller_keys.c.name)
+    held = (_key(row) for row in connection.execute(query))
+    return tuple(key for key in held if not key.spec.domains or domain_id in key.spec.domains)
+
+
+def replace(connection: Connection, key: Key, *, expected_revision: int) -> None:
+    """Store what is said of ``key``, whose revision is one above ``expected_revision``, in that one's place.
+
+    Raises:
+        StaleRevision: it is at another revision than expected; nothing was changed.
+    """
+    changed = connection.execute(
+        update(caller_keys)
+        .where(caller_keys.c.id == key.id, caller_keys.c.revision == expected_revision)
+        .values(spec=dump(key.spec), revision=key.revision)
+    )
+    if not changed.rowcount:
+        raise StaleRevision(
+            f"key {key.name!r} is no longer at revision {expected_revision}", hint="read it again, then change it"
+        )
+    _count_up(connection)
+
+
+def revoke(connection: Connection, key_id: str, *, at: datetime, actor: str) -> Key:
+    """Take a key out of the ring, at whatever revision it is, and give it as it then is."""
     connection.execute(
         update(caller_keys)
         .where(caller_keys.c.id == key_id, caller_keys.c.revoked_at.is_(None))
-        .values(revoked_at=at, revoked_by=actor)
+        .values(revoked_at=at, revoked_by=actor, revision=caller_keys.c.revision + 1)
     )
     _count_up(connection)
+    return _key(connection.execute(select(caller_keys).where(caller_keys.c.id == key_id)).one())
 
 
 def revision(connection: Connection) -> int:
@@ -76,7 +103,7 @@ def revision(connection: Connection) -> int:
 
 
 def ring(connection: Connection) -> KeyRing:
-    """Give all keys that are good."""
+    """Give all keys that are not revoked."""
     query = select(caller_keys).where(caller_keys.c.revoked_at.is_(None)).order_by(caller_keys.c.id)
     held = tuple(
         load(AdmittedKey, {name: getattr(row, name) for name in ("id", "name", "spec", "digest", "pepper")})
@@ -92,5 +119,5 @@ def _count_up(connection: Connection) -> None:
 
 
 def _key(row: Row[Any]) -> Key:
-    names = ("id", "name", "spec", "created_at", "created_by", "revoked_at", "revoked_by")
+    names = ("id", "name", "spec", "created_at", "created_by", "revoked_at", "revoked_by", "revision")
     return load(Key, {name: getattr(row, name) for name in names})

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from vedette.store.columns import BIG, DOCUMENT, EXACT_DOCUMENT, REAL, Instant, Words
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The migration at which a database has exactly these tables."""
 
 metadata = MetaData(
@@ -383,4 +383,5 @@ caller_keys = Table(
     _text("created_by"),
     Column("revoked_at", Instant),
     _text("revoked_by"),
+    Column("revision", Integer, nullable=False, server_default="1"),
 )

@@ -22,6 +22,7 @@ from vedette.rollouts.attention import Level
 from vedette.routing.plan import FULL
 from vedette.store.domains import DomainRevision
 from vedette.store.plans import StoredPlan
+from vedette.web import domain_cache
 from vedette.web.ask import Ask, Way, as_csv, as_json, go
 from vedette.web.differences import Difference, differences
 from vedette.web.markup import drawn
@@ -88,6 +89,8 @@ def _render(ask: Ask, *, error: VedetteError | None = None) -> Response:
         traffic=_traffic(ask, name),
         may=ask.may(Permission.OPERATE),
         versions=len(versions),
+        keys=plane.keys.of_domain(name) if domain.config.access == "keys" else None,
+        **domain_cache.figures(ask, domain, plan),
     )
 
 
@@ -238,6 +241,7 @@ _SHEETS: Mapping[str, Callable[[Ask, str], Table]] = {
     "plans": _plans,
     "tenures": _tenures,
     "revisions": _changes,
+    "cache": domain_cache.sheet,
 }
 
 
