@@ -1,6 +1,7 @@
 """What a database says when it fails, told in the words of `kernel.errors`.
 
-Nothing a transaction wrote is kept when one of these leaves it.
+Nothing a transaction wrote is kept when one of these leaves it; the one exception, a server lost while it committed,
+says so.
 """
 
 from collections.abc import Iterator
