@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.evidence.golden import SPANS
 
+from vedette.evidence.addresses import address_of
 from vedette.gateway.otlp import spans_of
 from vedette.gateway.tracing import NAMES, Span
 from vedette.governance.roles import Role
@@ -54,6 +55,49 @@ def test_the_gateways_own_spans_are_taken_and_not_counted_again(client):
     )
     answer = client.post(ADDRESS, json=spans_of({}, [own, foreign]))
     assert answer.json() == {"partialSuccess": {"rejectedSpans": "1", "errorMessage": "1 are of no call of a model"}}
+
+
+def _told(number: int, parent: int = 0, **said: str | int) -> Span:
+    """A span of a chat of ``support``, in the one trace."""
+    attributes = {NAMES["operation"]: "chat", NAMES["domain"]: "support"}
+    return Span(
+        trace=TRACE,
+        id=f"{number:016x}",
+        parent=f"{parent:016x}" if parent else "",
+        state="",
+        name="chat support",
+        begun=1_795_435_200_000_000_000,
+        ended=1_795_435_201_000_000_000,
+        attributes=attributes | {name.replace("__", "."): value for name, value in said.items()},
+        failed=False,
+    )
+
+
+BY_ADDRESS = _told(1, server__address="gateway.example", server__port=8701)
+BY_ID = _told(1, server__address="proxy.example", vedette__request__id="r-1")
+GATEWAY = _told(3, 2, **{NAMES["request"]: "r-1"})
+DIRECT = _told(4, server__address="api.openai.com")
+
+
+@pytest.mark.parametrize("caller", [BY_ADDRESS, BY_ID])
+@pytest.mark.parametrize("batches", [(0, 1), (1, 0)])
+def test_a_call_told_by_caller_and_gateway_in_two_requests_is_no_outcome_again(furnished, caller, batches):
+    """Whichever comes first, and with a span between that never comes; the call beside it counts."""
+    sent = [[caller, DIRECT], [GATEWAY]]
+    with TestClient(create_app(furnished, gateways=[address_of("http://gateway.example:8701/v1")])) as served:
+        for number in batches:
+            assert served.post(ADDRESS, json=spans_of({}, sent[number])).json() == {}
+    assert [it.id for it in furnished.lake.outcomes("support").items] == [f"{TRACE}-{DIRECT.id}"]
+
+
+@pytest.mark.parametrize("batches", [(0, 1), (1, 0), (0, 0)])
+def test_spans_of_one_call_in_one_request_are_one_outcome_however_often(client, furnished, batches):
+    """A framework's span around a library's is the same call; the inner one, sent again alone, adds nothing."""
+    inner = _told(2, 1)
+    sent = [[inner, _told(1)], [inner]]
+    for number in batches:
+        client.post(ADDRESS, json=spans_of({}, sent[number]))
+    assert [it.id for it in furnished.lake.outcomes("support").items] == [f"{TRACE}-{inner.id}"]
 
 
 @pytest.mark.usefixtures("furnished")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -172,6 +173,29 @@ def test_an_interrupt_ends_it_as_well_and_it_starts_again(here):
         assert client.domains.get("legal").id == "legal"
 
 
+def test_spans_of_calls_to_its_gateway_are_no_outcomes(here):
+    """Its own address is known by itself, others by --gateway-at; what another server answered counts."""
+
+    def told(number: int, server: str) -> dict[str, Any]:
+        url = httpx.URL(server)
+        said = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "payments", "server.address": url.host}
+        pairs: list[dict[str, Any]] = [{"key": name, "value": {"stringValue": text}} for name, text in said.items()]
+        if url.port:
+            pairs.append({"key": "server.port", "value": {"intValue": str(url.port)}})
+        ids = {"traceId": "a" * 32, "spanId": f"{number:016x}"}
+        return ids | {"endTimeUnixNano": str(time.time_ns()), "attributes": pairs}
+
+    with serving(here.folder, "--gateway-at", "https://models.example/v1") as server:
+        here.run("domain", "create", "payments")
+        local = server.gateway.replace("127.0.0.1", "localhost")
+        called = [server.gateway, local, "https://models.example", "https://api.example", "http://127.0.0.1:9"]
+        spans = [told(number, url) for number, url in enumerate(called, 1)]
+        body = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+        assert httpx.post(f"{server.api}/v1/traces", json=body).json() == {}
+        found = httpx.get(f"{server.api}/api/v1/domains/payments/outcomes").json()["items"]
+    assert sorted(it["id"][-1] for it in found) == ["4", "5"]
+
+
 @pytest.mark.parametrize("option", ["--port", "--gateway-port"])
 def test_a_port_in_use_is_said(here, option):
     """A port that is taken ends it with 7 and names the option, whichever of the two it is; nothing keeps running."""
@@ -185,9 +209,10 @@ def test_a_port_in_use_is_said(here, option):
     assert out == ""
 
 
-def test_a_wrong_interval_or_database_is_refused(here):
+def test_a_wrong_interval_address_or_database_is_refused(here):
     """Input that is wrong ends it before anything listens."""
     here.run("serve", "--interval", "soon", code=2)
+    here.run("serve", "--gateway-at", "not there", code=2)
     here.where = ("--data", "mysql://x")
     here.run("serve", "--port", "0", code=2)
 

@@ -1,5 +1,7 @@
 """The control API as a value: `create_app` makes an ASGI app over a control plane, for any server and any test."""
 
+from collections.abc import Iterable
+
 from fastapi import FastAPI
 
 from vedette.api import (
@@ -24,6 +26,7 @@ from vedette.api.middleware import Envelope
 from vedette.api.openapi import described
 from vedette.api.requests import Answered, NotModified, respond_answered, respond_not_modified
 from vedette.control.plane import ControlPlane
+from vedette.evidence.addresses import Address
 
 LARGEST_BODY = 1_000_000
 OUTSIDE = frozenset({"/livez", "/readyz", traces.ADDRESS})
@@ -36,6 +39,7 @@ def create_app(
     door: Door | None = None,
     largest_body: int = LARGEST_BODY,
     stream_limits: StreamLimits | None = None,
+    gateways: Iterable[Address] = (),
 ) -> FastAPI:
     """Make the control API over ``plane``; it starts nothing and closes nothing.
 
@@ -44,6 +48,7 @@ def create_app(
         door: how requests are let in; without any proof until there is a person or a token, unless given.
         largest_body: bytes above which a request is refused.
         stream_limits: how long event streams last.
+        gateways: where callers reach the gateway, which records their calls itself.
     """
     app = FastAPI(
         title="vedette",
@@ -57,6 +62,7 @@ def create_app(
     )
     app.state.plane = plane
     app.state.door = door or Door(plane.people)
+    app.state.gateways = tuple(gateways)
     app.state.stream_limits = stream_limits or StreamLimits()
     larger = {traces.ADDRESS: traces.LARGER * largest_body}
     app.add_middleware(Envelope, new_id=plane.instruments.new_id, largest=largest_body, larger=larger)

@@ -86,10 +86,11 @@ async def _spans(request: Request) -> list[ReceivedSpan]:
 def export_traces(plane: Plane, request: Request, spans: Annotated[list[ReceivedSpan], Depends(_spans)]) -> Response:
     """Record the outcomes that spans of generative AI are, as a collector sends them over OTLP/HTTP.
 
-    A span counts once, however often it is sent. What is none of ours is said in the answer's ``partialSuccess``.
+    A span counts once, however often it is sent. What the gateway has recorded is no outcome, and of spans of one call,
+    one inside the other, the innermost is. What is none of ours is said in the answer's ``partialSuccess``.
     """
     there = {name for name in domains_of(spans) if _exists(plane, name)}
-    found = sort_spans(spans, there.__contains__, check_outcome)
+    found = sort_spans(spans, there.__contains__, check_outcome, request.app.state.gateways)
     for begin in range(0, len(found.outcomes), LARGEST_BATCH):
         plane.outcomes.record(found.outcomes[begin : begin + LARGEST_BATCH])
     if media_of(request) == PROTOBUF:

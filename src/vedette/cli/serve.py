@@ -3,8 +3,9 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from vedette.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
     from vedette.control.plane import ControlPlane
+    from vedette.evidence.addresses import Address
 
 API_PORT = 8700
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -63,6 +65,14 @@ log = logging.getLogger(__name__)
 )
 @click.option("--no-gateway", is_flag=True, help="No gateway.")
 @click.option(
+    "--gateway-at",
+    "gateways",
+    metavar="ADDRESS",
+    multiple=True,
+    help="Where callers reach a gateway: HOST, HOST:PORT or a URL, any number of times. Spans of calls to it are no "
+    "outcomes, for the gateway records those itself.",
+)
+@click.option(
     "--interval", metavar="DURATION", default="1s", show_default=True, help="How often rollouts are looked at."
 )
 @running.sync
@@ -76,17 +86,20 @@ def serve(  # every flag by name
     gateway_port: int,
     workers: str,
     no_gateway: bool,  # noqa: FBT001 - a flag
+    gateways: tuple[str, ...],
     interval: str,
     sync: str,
     ready_file: Path | None,
     log_level: str,
 ) -> None:
     """Run the dashboard, the control API, the reconciler and the gateway until SIGTERM or Ctrl-C."""
+    from vedette.evidence.addresses import address_of
     from vedette.kernel.clock import duration
 
     running.start_logging(log_level)
     seconds, count = max(duration(interval), 0.05), running.count_of(workers)
     every = running.seconds_of(sync)
+    known = [address_of(text) for text in gateways]
     ends = Ends()
     with ExitStack() as stack:
         stack.enter_context(ends.on_signals())
@@ -98,7 +111,10 @@ def serve(  # every flag by name
             gateway = stack.enter_context(
                 running.gateway(plane, host, gateway_port, count, ends, cache=session.settings.cache, sync=every)
             )
-        api = stack.enter_context(_api(plane, listening, ends))
+        if gateway and host in _LOOPBACK:  # nobody but this machine reaches either, so these names are no one else's
+            own = address_of(gateway)
+            known += [own, replace(own, host="localhost")]
+        api = stack.enter_context(_api(plane, listening, ends, known))
         if not ends.first.is_set():
             _announce(session, host, api, gateway, _first_link(plane, api))
             if ready_file:
@@ -125,7 +141,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _api(plane: "ControlPlane", listening: socket.socket, ends: Ends) -> Iterator[str]:
+def _api(plane: "ControlPlane", listening: socket.socket, ends: Ends, gateways: "Sequence[Address]") -> Iterator[str]:
     """Run the control API in a thread; its signals are ours."""
     import uvicorn
 
@@ -135,7 +151,7 @@ def _api(plane: "ControlPlane", listening: socket.socket, ends: Ends) -> Iterato
     host, port = listening.getsockname()[:2]
     door = Door(plane.people, trusting=host in _LOOPBACK, hosts=loopback_hosts(port))
     config = uvicorn.Config(
-        create_app(plane, door=door),
+        create_app(plane, door=door, gateways=gateways),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,

@@ -4,17 +4,31 @@ A span is ours when it is of a call of a model and names a domain: by ``vedette.
 or by asking for a model that is called as a domain is. The id is made of those of its trace and itself, so a collector
 that sends it again, and whoever judges it later, names the same outcome.
 
-The gateway exports spans of requests it has recorded itself; those, and the spans of callers that they belong to as
-far as they come along, are told apart and counted by nobody again.
+A call may be told of by more than one span, and counts once:
+
+- What the gateway answered it has recorded itself. Its own spans say so, by the id of that outcome; so may the span of
+  a caller that copied the id from the answer; and a caller's span says it by naming one of the gateway's addresses as
+  the server. None of these is an outcome, whatever else comes with it, before it or after it.
+- Of spans of one domain and operation that are one inside the other, with no agent or tool between them
+  (`vedette.evidence.nesting`), only the innermost is an outcome, and none is where the gateway has recorded one of
+  them. Who was assigned, who served and whom it was for may be said by those around.
+
+The first rule needs nothing but the span. The second sees what comes in one request: a span says who its parent is and
+not who its children are, and an outcome once counted is not taken back, so spans of one call that come in several
+requests count by each.
 
 Source: OpenTelemetry semantic conventions for generative AI (in development, 2026), and the names of token counts
 before version 1.27.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from vedette.evidence.addresses import Address
+from vedette.evidence.nesting import Call, Key, around
 from vedette.evidence.otlp import ReceivedSpan, Value
 from vedette.evidence.outcome import Outcome, OutcomeStatus
 from vedette.evidence.tabular import bucket_of_unit
@@ -29,6 +43,7 @@ BUCKET = "vedette.bucket"
 REQUEST = "vedette.request.id"
 """What the gateway's own spans carry: the id of the outcome that it recorded."""
 
+_SERVED_WHOM = frozenset({VERSION, SERVED, UNIT, BUCKET})
 _OPERATION = "gen_ai.operation.name"
 _REQUESTED = "gen_ai.request.model"
 _ANSWERED = "gen_ai.response.model"
@@ -48,44 +63,91 @@ _MEASURES: Mapping[str, tuple[tuple[str, float], ...]] = {
 
 @record
 class Sorted:
-    """What some spans are: outcomes; requests the gateway has recorded; and how many are none of ours, with why."""
+    """What some spans are: outcomes; how many only say again what is recorded; how many are none of ours, with why."""
 
     outcomes: tuple[Outcome, ...]
     recorded: int
     foreign: Mapping[str, int]
 
 
-def sort_spans(spans: Sequence[ReceivedSpan], known: Callable[[str], bool], check: Callable[[Outcome], None]) -> Sorted:
+def sort_spans(
+    spans: Sequence[ReceivedSpan],
+    known: Callable[[str], bool],
+    check: Callable[[Outcome], None],
+    gateways: Collection[Address] = (),
+) -> Sorted:
     """Make outcomes of the spans that are ours, and count the others.
 
     Args:
         spans: As they came in one request.
         known: Says whether there is a domain of a name.
         check: Refuses an outcome that cannot be counted, by a ValueError.
+        gateways: Where callers reach the gateway.
     """
-    gateway = [span for span in spans if REQUEST in span.attributes]
-    recorded = {(span.trace, own) for span in gateway for own in (span.id, span.parent) if own}
-    outcomes: list[Outcome] = []
-    foreign: dict[str, int] = {}
+    by_key = {(span.trace, span.id): span for span in spans}
+    calls: dict[Key, Call] = {}
+    found: dict[Key, Outcome] = {}
+    foreign: Counter[str] = Counter()
     for span in spans:
-        if (span.trace, span.id) in recorded:
+        key, operation = (span.trace, span.id), _text(span.attributes, _OPERATION)
+        if _is_recorded(span, gateways):
+            if _is_call(span.attributes):
+                calls[key] = Call(domain=_named(span), operation=operation, recorded=True)
             continue
-        found = _outcome(span, known)
-        if isinstance(found, Outcome):
-            try:
-                check(found)
-            except ValueError as error:
-                found = f"cannot be counted: {error}"
-        if isinstance(found, Outcome):
-            outcomes.append(found)
+        made = _outcome(span, known, check)
+        if isinstance(made, Outcome):
+            found[key], calls[key] = made, Call(domain=made.domain, operation=operation)
         else:
-            foreign[found] = foreign.get(found, 0) + 1
-    taken = len(outcomes) + sum(foreign.values())
-    return Sorted(outcomes=tuple(outcomes), recorded=len(spans) - taken, foreign=foreign)
+            foreign[made] += 1
+    outer = around([span for span in spans if _leads_on(span)], calls)
+    told = {above for keys in outer.values() for above in keys}
+    outcomes: list[Outcome] = []
+    for key, alone in found.items():
+        if key in told or any(calls[above].recorded for above in outer[key]):
+            continue
+        made = _outcome(_completed(by_key[key], [by_key[above] for above in outer[key]]), known, check)
+        outcomes.append(made if isinstance(made, Outcome) else alone)
+    recorded = len(spans) - len(outcomes) - foreign.total()
+    return Sorted(outcomes=tuple(outcomes), recorded=recorded, foreign=dict(foreign))
 
 
-def _outcome(span: ReceivedSpan, known: Callable[[str], bool]) -> Outcome | str:
+def _is_recorded(span: ReceivedSpan, gateways: Collection[Address]) -> bool:
+    said = span.attributes
+    return REQUEST in said or (_is_call(said) and any(address.is_called_by(said) for address in gateways))
+
+
+def _leads_on(span: ReceivedSpan) -> bool:
+    """Say whether what is inside may be the same call as what is around: what an agent or a tool does is another."""
+    operation = _text(span.attributes, _OPERATION)
+    return not operation or operation in _CALLS
+
+
+def _completed(span: ReceivedSpan, outer: Sequence[ReceivedSpan]) -> ReceivedSpan:
+    """Give a span with what those around it, the nearest one first, say of who served whom, and it does not itself."""
+    said: dict[str, Value] = {}
+    for it in reversed(outer):
+        said |= {name: value for name, value in it.attributes.items() if name in _SERVED_WHOM}
+    return replace(span, attributes=said | dict(span.attributes))
+
+
+def _outcome(span: ReceivedSpan, known: Callable[[str], bool], check: Callable[[Outcome], None]) -> Outcome | str:
     """Give the outcome of a span, or why it is none."""
+    found = _read(span, known)
+    if isinstance(found, Outcome):
+        try:
+            check(found)
+        except ValueError as error:
+            return f"cannot be counted: {error}"
+    return found
+
+
+def _named(span: ReceivedSpan) -> str:
+    """Give what a span names as its domain, if it does."""
+    said = span.attributes
+    return _text(said, DOMAIN) or _text(span.resource, DOMAIN) or _text(said, _REQUESTED)
+
+
+def _read(span: ReceivedSpan, known: Callable[[str], bool]) -> Outcome | str:
     said = span.attributes
     asked = _text(said, _REQUESTED)
     if why := _unfit(span):

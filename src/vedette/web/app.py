@@ -1,6 +1,7 @@
 """The whole site as a value: pages at ``/``, the control API at ``/api``, probes beside them."""
 
 import logging
+from collections.abc import Iterable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,6 +15,7 @@ from vedette.api.app import create_app as create_api
 from vedette.api.door import COOKIE, Door
 from vedette.api.middleware import Envelope
 from vedette.control.plane import ControlPlane
+from vedette.evidence.addresses import Address
 from vedette.web import (
     ask,
     audit,
@@ -60,15 +62,22 @@ WAYS: tuple[ask.Way, ...] = tuple(way for noun in _NOUNS for way in noun.WAYS)
 _SENTENCES = {404: "There is nothing at this address.", 405: "This address does not take that.", 413: "Too large."}
 
 
-def create_app(plane: ControlPlane, *, door: Door | None = None, live_limits: live.Limits | None = None) -> ASGIApp:
+def create_app(
+    plane: ControlPlane,
+    *,
+    door: Door | None = None,
+    live_limits: live.Limits | None = None,
+    gateways: Iterable[Address] = (),
+) -> ASGIApp:
     """Make dashboard and control API over ``plane``; it starts nothing and closes nothing.
 
     Args:
         plane: the control plane it shows and acts on.
         door: how requests of the API are let in; the dashboard always asks who one is.
         live_limits: how long streams of news last and how often they look.
+        gateways: where callers reach the gateway, which records their calls itself.
     """
-    api = create_api(plane, door=door)
+    api = create_api(plane, door=door, gateways=gateways)
     return _Front(api, create_site(plane, live_limits=live_limits))
 
 
