@@ -9,7 +9,11 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 _SAID = {
-    "record": ("journal, checked and durable", "killed behind 1000 appends: the next process finds 1000"),
+    "record": (
+        "journal, a gateway's records",
+        "journal, outcomes, checked",
+        "killed behind 1000 appends: the next process finds 1000",
+    ),
     "ingest": ("lake on SQLite, 5,000 a batch", "sealing:"),
     "decision": ("10,000 outcomes of 1 min shipped", "canary requests"),
     "history": ("30,000 outcomes in 3 segments", "lake / bare DuckDB for the same figures", "by hour"),

@@ -127,7 +127,8 @@ def _is_shared(workers: Workers, pids: list[int]) -> bool:
 def test_a_burst_of_kept_connections_is_everybodys(start, tmp_path, count, loop):
     """Of 64 connections opened at once, time and again, no worker has more than one and a half times its share."""
     workers = start(count, pythons_own_loop(tmp_path) if loop == "asyncio" else {})
-    assert _is_shared(workers, workers.pids())
+    pids = workers.pids()
+    wait_for(lambda: _is_shared(workers, pids), 30)  # in a while in which all are given a processor
 
 
 def test_a_stopped_worker_keeps_no_connection_waiting(start):
@@ -139,8 +140,14 @@ def test_a_stopped_worker_keeps_no_connection_waiting(start):
         wait_for(lambda: kept.taken_by([stopped, other]) == [0, BURST])
         assert workers.get("/livez")
         os.kill(stopped, signal.SIGCONT)
-        with contextlib.closing(Kept(workers, BURST // 2)) as more:
-            wait_for(lambda: more.taken_by([stopped, other])[0] >= BURST // 2 - 1)
+
+        def gets_most() -> bool:
+            wait_for(lambda: sum(kept.taken_by([stopped, other])) == BURST)
+            with contextlib.closing(Kept(workers, 16)) as more:
+                wait_for(lambda: sum(more.taken_by([stopped, other])) == BURST + 16)
+                return more.taken_by([stopped])[0] >= 12
+
+        wait_for(gets_most, 30)  # until it is given a processor in time
 
 
 @pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGKILL])
@@ -164,4 +171,4 @@ def test_workers_that_are_replaced_leave_nothing_that_counts(start, how):
             return all(few.taken_by(pids))
 
     wait_for(all_take, 30)
-    assert _is_shared(workers, pids)
+    wait_for(lambda: _is_shared(workers, pids), 30)
