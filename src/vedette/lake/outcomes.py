@@ -71,7 +71,8 @@ class Lake(LakeReader):
 
         Raises:
             InvalidInput: An outcome cannot be counted, or the batch has more than 5,000; nothing was stored.
-            Unavailable: The database does not answer or is full; nothing was stored.
+            Unavailable: The database does not answer or is full; nothing was stored, unless it died while it committed,
+                which the error says. Sent again, what was stored adds nothing.
         """
         _check_size(outcomes)
         for outcome in outcomes:
@@ -110,7 +111,8 @@ class Lake(LakeReader):
 
         Raises:
             InvalidInput: An item cannot be counted, or there are more than 5,000; nothing was stored.
-            Unavailable: The database does not answer or is full; nothing was stored.
+            Unavailable: The database does not answer or is full; nothing was stored, unless it died while it committed,
+                which the error says. Sent again, what was stored adds nothing.
         """
         _check_size(items)
         for item in items:
