@@ -253,9 +253,9 @@ def test_a_sealer_that_is_to_stop_finishes_what_it_writes(local, monkeypatch):
         local.ship(f"batch-{number}", [outcome()])
     stop, write = Event(), segments.SegmentFolder.write
 
-    def last(*arguments):
+    def last(*arguments, **named):
         stop.set()
-        return write(*arguments)
+        return write(*arguments, **named)
 
     monkeypatch.setattr(segments.SegmentFolder, "write", last)
     assert local.seal(stop) == Sealed(outcomes=1)

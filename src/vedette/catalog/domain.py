@@ -43,7 +43,8 @@ class DomainConfig:
     there is a ``breaker`` a backend that fails is left alone; where there is a ``hedge`` one that is late to begin is
     asked a second time; where there is a ``cache`` answers are given again; a
     ``shadow`` asks a version too whose answers nobody sees. ``prices`` are by version (``*``: all others); with them
-    the cost of each answer is recorded, which ``budgets`` of money are made of.
+    the cost of each answer is recorded, which ``budgets`` of money are made of. With ``keep_units`` each outcome has
+    a keyed pseudonym of its unit, by which the outcomes of one unit can be listed and erased.
     """
 
     assignment: Assignment = Assignment()
@@ -61,6 +62,7 @@ class DomainConfig:
     shadow: Shadow | None = None
     prices: Mapping[str, Price] | None = None
     budgets: tuple[Budget, ...] = ()
+    keep_units: bool = False
 
     def __post_init__(self) -> None:
         """Refuse retries without end and two metrics of one name."""

@@ -35,7 +35,9 @@ class Outcome:
     ``tokens_in`` and ``tokens_out`` in tokens, and whatever feedback adds.
     ``exposures`` are the experiments that had the request, by intention to treat; ``dimensions`` say what kind of
     request it was, as those experiments break their results down. ``plan_revision`` is 0 where an experiment decided
-    the version: such a request is no evidence for or against a rollout.
+    the version: such a request is no evidence for or against a rollout. ``unit`` is the pseudonym of its unit
+    (`catalog.unit`) where the domain keeps units, and empty where it does not; what is brought from elsewhere names the
+    unit itself there, which the control plane turns into that pseudonym, or forgets.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Outcome:
     measures: Mapping[str, float]
     exposures: tuple[Exposure, ...] = ()
     dimensions: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""
 
 
 @record

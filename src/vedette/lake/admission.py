@@ -6,6 +6,7 @@ They are checked where they are handed in, so that nothing in the journal can ev
 from collections.abc import Mapping
 from functools import lru_cache
 
+from vedette.catalog.unit import is_pseudonym
 from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.hashing import BUCKETS
@@ -44,6 +45,17 @@ def check_outcome(outcome: Outcome | Record) -> None:
         _check_values(outcome_id, measures)
     if outcome.exposures or outcome.dimensions:
         _check_exposures(outcome)
+
+
+def check_stored(outcome: Outcome | Record) -> None:
+    """Let a countable outcome pass that holds no unit but by its pseudonym.
+
+    Raises:
+        InvalidInput: It is none; what it has for a unit is not said, for it may be somebody's name.
+    """
+    check_outcome(outcome)
+    if outcome.unit and not is_pseudonym(outcome.unit):
+        raise InvalidInput(f"outcome {outcome.id} names its unit", hint="only pseudonyms of units are stored")
 
 
 def check_feedback(feedback: Feedback) -> None:

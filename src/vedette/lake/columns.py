@@ -24,6 +24,8 @@ Measures = Mapping[str, tuple[Rows, FloatArray]]
 """By measure: the rows that have it, in order, and their values."""
 
 TEXTS = ("domain", "assigned", "served", "status", "exposures", "dimensions")
+UNIT = "unit"
+"""The text of pseudonyms of units; columns in which no row has one are without it."""
 
 _CLUSTER = seed_of("cluster")
 _EXPOSURES = json.Decoder(list[tuple[str, str, int]])
@@ -71,7 +73,7 @@ class Columns:
     Attributes:
         ids: Ids.
         at: Microseconds since 1970.
-        texts: Of each of `TEXTS`, the codes; exposures and dimensions as JSON, "" for none.
+        texts: Of each of `TEXTS`, the codes; exposures and dimensions as JSON, "" for none. `UNIT` where there are any.
         plan_revision: Plan revisions.
         bucket: Buckets, -1 for none.
         cluster: The bucket in which experiments count a row: its unit's, or, for one without a unit, one by its id.
@@ -89,10 +91,13 @@ class Columns:
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> "Columns":
         """Lay outcomes out by column."""
+        texts = {name: Coded.of(map(text, outcomes)) for name, text in _TEXT.items()}
+        if any(outcome.unit for outcome in outcomes):
+            texts[UNIT] = Coded.of(outcome.unit for outcome in outcomes)
         return cls(
             ids=[outcome.id for outcome in outcomes],
             at=np.array([microseconds(outcome.at) for outcome in outcomes], np.int64),
-            texts={name: Coded.of(map(text, outcomes)) for name, text in _TEXT.items()},
+            texts=texts,
             plan_revision=np.array([outcome.plan_revision for outcome in outcomes], np.int64),
             bucket=np.array([outcome.bucket for outcome in outcomes], np.int64),
             cluster=np.array([_cluster_of(outcome) for outcome in outcomes], np.int64),
@@ -177,6 +182,7 @@ def outcome_of(row: Mapping[str, Any], measures: Mapping[str, float]) -> Outcome
             for experiment, arm, epoch in exposures_of(row["exposures"])
         ),
         dimensions=_DIMENSIONS.decode(row["dimensions"]) if row["dimensions"] else {},
+        unit=row.get(UNIT) or "",
     )
 
 

@@ -14,7 +14,7 @@ from vedette.evidence.arms import NOTHING, ArmSums, Cell, Evidence
 from vedette.evidence.experiment import ExperimentEvidence, ExperimentHour
 from vedette.evidence.outcome import Outcome
 from vedette.evidence.summary import Moments
-from vedette.kernel.errors import Corrupt, InvalidInput, NotFound
+from vedette.kernel.errors import Corrupt, NotFound
 from vedette.kernel.records import record
 from vedette.lake import experiments, flows
 from vedette.lake.cells import arm_of
@@ -24,7 +24,7 @@ from vedette.lake.engines import engine_of
 from vedette.lake.flows import Flow
 from vedette.lake.history import FileGone, History, Snapshot, snapshot
 from vedette.lake.queries import Page
-from vedette.lake.reading import located, read_page
+from vedette.lake.reading import cursor_of, located, read_page
 from vedette.lake.rollups import STEPS, Sums, add_sums, sums_of
 from vedette.lake.tables import Tables
 
@@ -303,6 +303,7 @@ class LakeReader:
         domain: str,
         *,
         version: str = "",
+        unit: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
         after: str = "",
@@ -310,15 +311,18 @@ class LakeReader:
     ) -> OutcomePage:
         """Page through the outcomes of a domain, the newest first: of one version, from `since` to before `until`.
 
+        With ``unit`` only those of one unit, by its pseudonym.
+
         Raises:
             InvalidInput: `after` is not the end of a page.
         """
         page = Page(
             domain=domain,
             version=version,
+            unit=unit,
             since=microseconds(since) if since else None,
             until=microseconds(until) if until else None,
-            after=_read_cursor(after) if after else None,
+            after=cursor_of(after) if after else None,
             limit=limit + 1,
         )
         found = self._over(domain, lambda taken: read_page(self._pages, taken, page), since, until)
@@ -390,11 +394,3 @@ class LakeReader:
         if before_revision is not None:
             query = query.where(cells.plan_revision < before_revision)
         return arm_of(connection.scalars(query))
-
-
-def _read_cursor(after: str) -> tuple[int, str]:
-    at, _, outcome_id = after.partition("~")
-    try:
-        return int(at), outcome_id
-    except ValueError as error:
-        raise InvalidInput(f"{after!r} is not the end of a page") from error

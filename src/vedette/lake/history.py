@@ -20,7 +20,7 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from vedette.kernel.errors import Unavailable
-from vedette.lake.columns import TEXTS, Columns
+from vedette.lake.columns import TEXTS, UNIT, Columns
 from vedette.lake.dialect import DUCKDB, Dialect
 from vedette.lake.queries import FIELDS, Cut, Page, measure_column
 from vedette.lake.tables import Tables
@@ -36,12 +36,13 @@ class FileGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is stored at one moment: files, batches, and late judgements by outcome."""
+    """What is stored at one moment: files, batches, late judgements by outcome, and whether any file has units."""
 
     files: Sequence[Path]
     columns: Collection[str]
     tail: Sequence[Columns]
     late: Mapping[str, Mapping[str, float]]
+    units: bool = False
 
     @property
     def measures(self) -> list[str]:
@@ -60,7 +61,8 @@ def snapshot(
 ) -> Snapshot:
     """Say what is stored that may be of a domain and a span of time."""
     segments, spool, amended = tables.segments.c, tables.spool.c, tables.amendments.c
-    listed, held = select(segments.name, segments.measures).where(~segments.dropped), select(spool.columns)
+    listed = select(segments.name, segments.measures, segments.units).where(~segments.dropped)
+    held = select(spool.columns)
     late = select(amended.outcome_id, amended.measure, amended.value).where(amended.domain == domain)
     if since is not None:
         listed, held = listed.where(segments.last >= since), held.where(spool.last >= since)
@@ -78,6 +80,7 @@ def snapshot(
         columns={name for row in files for name in msgspec.json.decode(row.measures)},
         tail=[batch for batch in tail if domain in batch.texts["domain"].values],
         late=judged,
+        units=any(row.units for row in files),
     )
 
 
@@ -140,7 +143,9 @@ class History:
         with self._lock:
             self._connection = self._connection or connect()
         with self._connection.cursor() as cursor, translated():
-            cursor.execute(f"CREATE TEMP VIEW outcomes AS {_relation(cursor, taken, query.domain)}")
+            units = isinstance(query, Page) and query.units
+            relation = _relation(cursor, taken, query.domain, units=units)
+            cursor.execute(f"CREATE TEMP VIEW outcomes AS {relation}")
             yield Held(cursor)
 
     def probe(self) -> str:
@@ -187,10 +192,9 @@ def rows_of(parts: Sequence[Columns], domain: str = "") -> dict[str, np.ndarray[
     table: dict[str, np.ndarray[Any, Any]] = {
         "id": _joined([np.array(part.ids, object)[rows] for part, rows in zip(parts, kept, strict=True)], object)
     }
-    for name in TEXTS:
-        coded = [np.array(part.texts[name].values, object) for part in parts]
-        pairs = zip(coded, parts, kept, strict=True)
-        table[name] = _joined([texts[part.texts[name].codes[rows]] for texts, part, rows in pairs], object)
+    for name in (*TEXTS, UNIT) if any(UNIT in part.texts for part in parts) else TEXTS:
+        pairs = zip(parts, kept, strict=True)
+        table[name] = _joined([_texts(part, name, rows) for part, rows in pairs], object)
     for name, field in _NUMBERS.items():
         table[name] = _joined([getattr(part, field)[rows] for part, rows in zip(parts, kept, strict=True)], np.int64)
     for name in dict.fromkeys(name for part in parts for name in part.measures):
@@ -204,9 +208,14 @@ def rows_of(parts: Sequence[Columns], domain: str = "") -> dict[str, np.ndarray[
     return table
 
 
-def selected(columns: Collection[str], measures: Sequence[str]) -> str:
-    """Write the columns of outcomes in their order, with their types; a measure there is no column of is NULL."""
+def selected(columns: Collection[str], measures: Sequence[str], *, units: bool = False) -> str:
+    """Write the columns of outcomes in their order, with their types; a measure there is no column of is NULL.
+
+    With ``units`` theirs is one of them; what has none has "" there.
+    """
     fields = [f"CAST({name} AS {_TYPES.get(name, 'VARCHAR')}) AS {name}" for name in FIELDS]
+    if units:
+        fields.append(f"coalesce({UNIT if UNIT in columns else 'NULL'}, '') AS {UNIT}")
     for name in measures:
         quoted = DUCKDB.quoted(measure_column(name))
         held = quoted if measure_column(name) in columns else "NULL"
@@ -242,17 +251,25 @@ def amended(cursor: duckdb.DuckDBPyConnection, relation: str, late: Mapping[str,
     return f"SELECT measured.* REPLACE ({joined}) FROM ({relation}) AS measured LEFT JOIN late ON measured.id = late_id"
 
 
-def _relation(cursor: duckdb.DuckDBPyConnection, taken: Snapshot, domain: str) -> str:
+def _relation(cursor: duckdb.DuckDBPyConnection, taken: Snapshot, domain: str, *, units: bool) -> str:
     measures = taken.measures
     parts = []
     if taken.files:
-        columns = {measure_column(name) for name in taken.columns}
-        parts.append(f"SELECT {selected(columns, measures)} FROM {reading(taken.files)}")
+        columns = {*map(measure_column, taken.columns), *([UNIT] if taken.units else [])}
+        parts.append(f"SELECT {selected(columns, measures, units=units)} FROM {reading(taken.files)}")
     if taken.tail or not taken.files:
         tail = rows_of(taken.tail, domain)
         cursor.register("tail", tail)
-        parts.append(f"SELECT {selected(tail.keys(), measures)} FROM tail")
+        parts.append(f"SELECT {selected(tail.keys(), measures, units=units)} FROM tail")
     return amended(cursor, " UNION ALL ".join(parts), taken.late)
+
+
+def _texts(part: Columns, name: str, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if name not in part.texts:
+        return np.full(len(rows), "", object)
+    values, codes = part.texts[name]
+    found: np.ndarray[Any, Any] = np.array(values, object)[codes[rows]]
+    return found
 
 
 def _rows(part: Columns, domain: str) -> np.ndarray[Any, Any]:

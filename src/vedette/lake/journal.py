@@ -33,7 +33,7 @@ from msgspec import DecodeError, msgpack
 from vedette.evidence.outcome import Outcome
 from vedette.kernel.errors import InvalidInput, Unavailable
 from vedette.kernel.ids import check_name, uuid7
-from vedette.lake.admission import check_outcome
+from vedette.lake.admission import check_stored
 from vedette.lake.record import Record
 
 LARGEST_BATCH: Final = 5_000
@@ -134,7 +134,7 @@ class Journal:
             Unavailable: The disk is full or fails; nothing was kept, and the journal is as sound as before.
         """
         if not isinstance(outcome, Record):
-            check_outcome(outcome)
+            check_stored(outcome)
         body = self._encode(outcome)
         length, checksum = len(body), crc32(body)
         with self._lock:
@@ -268,7 +268,7 @@ class Journal:
                 break
             try:
                 outcome = self._decode(body)
-                check_outcome(outcome)
+                check_stored(outcome)
                 outcomes.append(outcome)
             except (DecodeError, InvalidInput):
                 damaged += end - position

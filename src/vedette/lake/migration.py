@@ -1,7 +1,7 @@
 """How the lake's tables come to be, and how older ones are brought up to date.
 
 Until version 3 every outcome was a row of its own; those rows are spooled, in batches, as they would be today. Sums by
-minute were a row for each measure; those become roll-ups.
+minute were a row for each measure; those become roll-ups. Until version 4 segments had no units.
 """
 
 from itertools import islice
@@ -42,7 +42,16 @@ def migrate(database: LakeDatabase, tables: Tables) -> None:
         elif found < SCHEMA_VERSION:
             _spool_rows(connection, tables, database.schema)
             _roll_up(connection, tables, database.schema)
+            _tell_units(connection, tables, database.schema)
             connection.execute(tables.version.update().values(version=SCHEMA_VERSION))
+
+
+def _tell_units(connection: Connection, tables: Tables, schema: str | None) -> None:
+    """Let the list of segments say which have units: none of those that are there."""
+    known = {column["name"] for column in inspect(connection).get_columns(tables.segments.name, schema=schema)}
+    if "units" not in known:
+        place = connection.dialect.identifier_preparer.format_table(tables.segments)
+        connection.exec_driver_sql(f"ALTER TABLE {place} ADD COLUMN units BOOLEAN DEFAULT FALSE NOT NULL")
 
 
 def _spool_rows(connection: Connection, tables: Tables, schema: str | None) -> None:

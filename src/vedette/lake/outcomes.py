@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,16 +15,17 @@ from vedette.kernel.errors import Corrupt, InvalidInput
 from vedette.kernel.ids import uuid7
 from vedette.kernel.records import evolve, record
 from vedette.lake import spool
-from vedette.lake.admission import check_feedback, check_outcome
+from vedette.lake.admission import check_feedback, check_stored
 from vedette.lake.clock import microseconds
 from vedette.lake.columns import Columns, by_measure, joined
+from vedette.lake.erasure import count_unit, erase_domain, erase_unit, withhold
 from vedette.lake.evidence import LakeReader
 from vedette.lake.history import FileGone
 from vedette.lake.inserting import insert_rows
 from vedette.lake.journal import LARGEST_BATCH
 from vedette.lake.migration import migrate
 from vedette.lake.reading import located
-from vedette.lake.retention import Retention, erase, prune
+from vedette.lake.retention import Retention, prune
 from vedette.lake.rollups import Deltas, counted
 from vedette.lake.sealer import Sealed, Sealer
 
@@ -64,7 +65,7 @@ class Lake(LakeReader):
         """Store the outcomes that are new and add them to the sums, all or none; gives how many were new.
 
         A batch already shipped does nothing, and neither does an outcome that came in another batch. Feedback that
-        arrived first is joined.
+        arrived first is joined. Outcomes of a unit that happened before it was erased are counted and not kept.
 
         Once an outcome is dropped for its age, its id is forgotten, and in another batch it would be counted again.
         With `remember` ids are kept for as long as any sums are: history may be brought again, in whatever batches.
@@ -76,7 +77,7 @@ class Lake(LakeReader):
         """
         _check_size(outcomes)
         for outcome in outcomes:
-            check_outcome(outcome)
+            check_stored(outcome)
         tables = self._tables
         first = {outcome.id: outcome for outcome in reversed(outcomes)}
         batch = [first[outcome_id] for outcome_id in sorted(first)]
@@ -104,6 +105,7 @@ class Lake(LakeReader):
                 measures = counted(columns)
             spool.fill(connection, tables, number, columns)
             Deltas(columns, measures).merge_into(tables, connection)
+            withhold(connection, tables, number, columns)
         return len(batch)
 
     def feedback(self, items: Sequence[Feedback]) -> FeedbackResult:
@@ -155,7 +157,28 @@ class Lake(LakeReader):
             Unavailable: The database does not answer, or a segment cannot be written; nothing was dropped.
             Conflict: Others kept on changing segments meanwhile; nothing was dropped.
         """
-        erase(self._database, self._tables, self._segments, domain)
+        erase_domain(self._database, self._tables, self._segments, domain)
+
+    def count_unit(self, domain: str, unit: str) -> int:
+        """Say how many outcomes are stored of a unit, by its pseudonym.
+
+        Raises:
+            Unavailable: The database does not answer, or segments cannot be read.
+        """
+        return self._over(domain, lambda taken: count_unit(self._pages, taken, domain, unit))
+
+    def erase_unit(self, domain: str, unit: str, at: datetime, told: Callable[[int], None]) -> int:
+        """Drop every outcome of a unit, by its pseudonym; gives how many those were.
+
+        What comes in later and happened until ``at`` is counted and not kept, for as long as outcomes are. Sums hold no
+        unit, and stay. ``told`` is called with the number just before the transaction that drops them commits: should
+        it raise, nothing is dropped.
+
+        Raises:
+            Unavailable: The database does not answer, or a segment cannot be written; nothing was dropped.
+            Conflict: Others kept on changing segments meanwhile; nothing was dropped.
+        """
+        return erase_unit(self._database, self._tables, self._segments, domain, unit, microseconds(at), told)
 
     def _judge(self, connection: Connection, items: Sequence[Feedback]) -> FeedbackResult:
         tables = self._tables

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from vedette.evidence.outcome import OutcomeStatus
-from vedette.lake.columns import json_text
+from vedette.lake.columns import UNIT, json_text
 from vedette.lake.dialect import Dialect, escaped
 
 FIELDS = (
@@ -55,7 +55,11 @@ def measure_column(measure: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Outcomes of a domain, the newest first: of one version, from ``since`` to before ``until``, after a place."""
+    """Outcomes of a domain, the newest first: of one version, from ``since`` to before ``until``, after a place.
+
+    With ``units`` pseudonyms of units are asked for too, which DuckDB in this process alone has; with ``unit`` only
+    outcomes of that one.
+    """
 
     domain: str
     version: str = ""
@@ -63,6 +67,8 @@ class Page:
     until: int | None = None
     after: tuple[int, str] | None = None
     limit: int = 100
+    units: bool = False
+    unit: str = ""
 
     def where(self, dialect: Dialect) -> str:
         """Write which outcomes are asked for."""
@@ -73,6 +79,8 @@ class Page:
             where.append(f"at_micros >= {self.since}")
         if self.until is not None:
             where.append(f"at_micros < {self.until}")
+        if self.unit:
+            where.append(f"{UNIT} = {dialect.text(self.unit)}")
         if self.after:
             at, outcome_id = self.after
             where.append(f"at_micros <= {at} AND (at_micros < {at} OR id < {dialect.text(outcome_id)})")
@@ -80,7 +88,8 @@ class Page:
 
     def sql(self, dialect: Dialect, outcomes: str, measures: Iterable[str]) -> str:
         """Write the query."""
-        columns = [*FIELDS, *(dialect.quoted(measure_column(name)) for name in measures)]
+        fields = [*FIELDS, UNIT] if self.units else FIELDS
+        columns = [*fields, *(dialect.quoted(measure_column(name)) for name in measures)]
         return (
             f"SELECT {', '.join(columns)} FROM {outcomes} WHERE {self.where(dialect)}"
             f" ORDER BY at_micros DESC, id DESC LIMIT {self.limit}"

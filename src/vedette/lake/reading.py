@@ -2,6 +2,7 @@
 # ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 from sqlalchemy import Connection, and_, or_, select
 
 from vedette.evidence.outcome import Outcome
+from vedette.kernel.errors import InvalidInput
 from vedette.kernel.records import evolve
 from vedette.lake import spool
-from vedette.lake.columns import outcome_of
+from vedette.lake.columns import UNIT, outcome_of
 from vedette.lake.history import Held, History, Snapshot, connect, paths, reading, translated
 from vedette.lake.queries import FIELDS, Page, measure_column
 from vedette.lake.tables import Tables
@@ -54,13 +56,29 @@ def located(
 
 def read_page(history: History, taken: Snapshot, page: Page) -> list[Outcome]:
     """Give the outcomes of a page."""
+    page = replace(page, units=True)
     with history.over(taken, page) as asked:
         return [_outcome(row) for row in asked.rows(page.sql(asked.dialect, "outcomes", taken.measures))]
 
 
+def cursor_of(after: str) -> tuple[int, str]:
+    """Read the place a page ends at.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    at, _, outcome_id = after.partition("~")
+    try:
+        return int(at), outcome_id
+    except ValueError as error:
+        raise InvalidInput(f"{after!r} is not the end of a page") from error
+
+
 def _outcome(row: Mapping[str, Any]) -> Outcome:
     measures = {
-        name.removeprefix(_COLUMN): value for name, value in row.items() if name not in FIELDS and value is not None
+        name.removeprefix(_COLUMN): value
+        for name, value in row.items()
+        if name not in FIELDS and name != UNIT and value is not None
     }
     return outcome_of(row, measures)
 

@@ -13,8 +13,8 @@ from msgspec import Struct
 from vedette.evidence.outcome import Exposure, OutcomeStatus
 
 
-class Record(Struct):
-    """The fields of an `Outcome`, in its order and with its meaning."""
+class Record(Struct, omit_defaults=True):
+    """The fields of an `Outcome`, in its order and with its meaning; without a unit it is written without one."""
 
     id: str
     domain: str
@@ -27,3 +27,4 @@ class Record(Struct):
     measures: Mapping[str, float]
     exposures: tuple[Exposure, ...]
     dimensions: Mapping[str, str]
+    unit: str = ""

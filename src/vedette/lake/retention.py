@@ -1,31 +1,23 @@
-"""What the lake forgets: everything after a time, and everything about a domain when it is asked to."""
-# ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
+"""What the lake forgets by itself: everything after a time, each kind of thing in its own."""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import Connection, Table, and_, delete, func, literal_column, select
+from sqlalchemy import Table, and_, delete, func, literal_column, select
 
-from vedette.kernel.errors import Conflict, InvalidInput, LeaseLost
+from vedette.kernel.errors import InvalidInput
 from vedette.kernel.records import record
 from vedette.lake import lease, spool
 from vedette.lake.cells import ExposureKey
 from vedette.lake.clock import DAY, HOUR, MINUTE, microseconds
-from vedette.lake.columns import Columns
-from vedette.lake.dialect import DUCKDB
 from vedette.lake.engine import LakeDatabase
-from vedette.lake.history import FileGone, connect, paths, reading, translated
+from vedette.lake.history import FileGone, connect, paths, translated
 from vedette.lake.rollups import STEPS, merge_parts
-from vedette.lake.sealer import replacing
-from vedette.lake.segments import Segment, SegmentFolder, ids_in
+from vedette.lake.segments import ids_in
 from vedette.lake.tables import Tables
 
 _HOURS = 24
-_ATTEMPTS = 5
 _HOURLY = timedelta(days=2)
 """How long sums of experiments are kept hour by hour; then those of a day (in UTC) are merged: experiments run for
 weeks, and what decides reads all of it."""
@@ -75,59 +67,11 @@ def prune(database: LakeDatabase, tables: Tables, folder: Path | None, now: date
         # A segment is of one day, so of what was a day before nothing is left.
         connection.execute(delete(tables.amendments).where(tables.amendments.c.at < before - DAY))
         connection.execute(delete(pending).where(pending.c.at < microseconds(now - retention.pending_feedback)))
+        erased = tables.erased_units  # what they keep out would be dropped for its age by now
+        connection.execute(delete(erased).where(erased.c.at < before))
     _drop_rollups(database, tables, now, retention)
     _merge_days(database, exposed, microseconds(now - _HOURLY) // HOUR // _HOURS * _HOURS)
     return dropped
-
-
-def erase(database: LakeDatabase, tables: Tables, folder: Path | None, domain: str) -> None:
-    """Drop everything about a domain: segments that have any of it are written anew without it."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return _erase(database, tables, folder, domain)
-        except (LeaseLost, FileGone) as error:
-            last = error
-    raise Conflict(f"{domain} could not be erased: {last}", hint="try again") from last
-
-
-def _erase(database: LakeDatabase, tables: Tables, place: Path | None, domain: str) -> None:
-    with database.writing() as connection:
-        epoch = lease.take(connection, tables, "eraser", now=True) or 0
-        listed = connection.execute(tables.segments.select()).all()
-    paths(place, [row.name for row in listed])
-    folder = SegmentFolder(place, epoch) if place and listed else None
-    gone: list[str] = []
-    made: list[Segment] = []
-    old: list[str] = []
-    if folder:
-        with folder.engine() as engine:
-            where = f"domain = {DUCKDB.text(domain)}"
-            for row in listed:
-                (path,) = folder.paths([row.name])
-                ids = [outcome_id for some in ids_in(engine, path, where) for outcome_id in some]
-                if not ids:
-                    continue
-                gone += ids
-                old.append(row.name)
-                if len(ids) < row.outcomes:
-                    rest = f"(SELECT * FROM {reading([path])} WHERE NOT {where}) AS kept"
-                    numbers = row.first_spooled, row.last_spooled
-                    made.append(folder.write(engine, rest, row.day, numbers, msgspec.json.decode(row.measures)))
-    with replacing(database, tables, folder, epoch, made) as connection:
-        connection.execute(delete(tables.segments).where(tables.segments.c.name.in_(old)))
-        spool.forget(connection, tables, gone)
-        _erase_rows(connection, tables, domain)
-        lease.release(connection, tables, epoch)
-    if folder:
-        folder.remove(old)
-
-
-def _erase_rows(connection: Connection, tables: Tables, domain: str) -> None:
-    for table in (tables.rollups, tables.cells, tables.exposure_cells, tables.amendments, tables.remembered):
-        connection.execute(delete(table).where(table.c.domain == domain))
-    for number in connection.scalars(select(tables.spool.c.number)).all():
-        for batch in spool.spooled(connection, tables, [number]).values():
-            _keep(connection, tables, number, batch, _is_not(batch, domain))
 
 
 def _merge_days(database: LakeDatabase, cells: Table, before: int) -> None:
@@ -195,21 +139,5 @@ def _drop_spooled(database: LakeDatabase, tables: Tables, before: int) -> int:
         with database.writing() as connection:
             lease.take(connection, tables, "dropper", now=True)
             for batch in spool.spooled(connection, tables, [number]).values():
-                dropped += _keep(connection, tables, number, batch, batch.at >= before)
+                dropped += spool.keep(connection, tables, number, batch, batch.at >= before)
     return dropped
-
-
-def _keep(connection: Connection, tables: Tables, number: int, batch: Columns, stays: NDArray[np.bool_]) -> int:
-    """Keep some rows of a batch and forget the others; gives how many those were."""
-    if stays.all():
-        return 0
-    gone = [batch.ids[row] for row in np.flatnonzero(~stays)]
-    rest = batch.outcomes(np.flatnonzero(stays).tolist())
-    spool.fill(connection, tables, number, Columns.of(rest) if rest else None)
-    spool.forget(connection, tables, gone)
-    return len(gone)
-
-
-def _is_not(batch: Columns, domain: str) -> NDArray[np.bool_]:
-    domains, codes = batch.texts["domain"]
-    return np.not_equal(codes, domains.index(domain) if domain in domains else -1)

@@ -29,7 +29,7 @@ from vedette.kernel.errors import LeaseLost
 from vedette.kernel.records import record
 from vedette.lake import lease, spool
 from vedette.lake.clock import DAY
-from vedette.lake.columns import Columns, json_text
+from vedette.lake.columns import UNIT, Columns, json_text
 from vedette.lake.engine import LakeDatabase
 from vedette.lake.history import FileGone, amended, reading, rows_of, selected
 from vedette.lake.queries import measure_column
@@ -125,9 +125,12 @@ class Sealer:
             late = {outcome_id: late[outcome_id] for outcome_id in late.keys() & set(table["id"])} if late else {}
             engine.register("tail", table)
             measures = sorted({name for batch in batches.values() for name in batch.measures}.union(*late.values()))
-            joined = amended(engine, f"SELECT {selected(table.keys(), measures)} FROM tail", late)
+            units = UNIT in table
+            columns = selected(table.keys(), measures, units=units)
+            joined = amended(engine, f"SELECT {columns} FROM tail", late)
             engine.execute(f"CREATE TEMP TABLE spooled AS {joined}")
-            made = [folder.write(engine, "spooled", day, numbers, measures) for day in days_of(engine, "spooled")]
+            days = days_of(engine, "spooled")
+            made = [folder.write(engine, "spooled", day, numbers, measures, units=units) for day in days]
         with replacing(self._database, self._tables, folder, epoch, made) as connection:
             spooled = self._tables.spool
             for some in _slices(list(batches)):
@@ -186,12 +189,14 @@ class Sealer:
         with folder.engine() as engine:
             files = reading(folder.paths(names))
             measures = sorted(held.union(*late.values()))
-            columns = selected([measure_column(name) for name in held], measures)
+            units = any(row.units for row in chosen)
+            there = {*map(measure_column, held), *([UNIT] if units else [])}
+            columns = selected(there, measures, units=units)
             joined = amended(engine, f"SELECT {columns} FROM {files}", late)
-            made = folder.write(engine, f"({joined}) AS merged", day, numbers, measures)
+            made = folder.write(engine, f"({joined}) AS merged", day, numbers, measures, units=units)
             if late:
-                there = engine.execute(f"SELECT id FROM {files} WHERE id IN (SELECT late_id FROM late)").fetchall()
-                late = {outcome_id: late[outcome_id] for (outcome_id,) in there}
+                known = engine.execute(f"SELECT id FROM {files} WHERE id IN (SELECT late_id FROM late)").fetchall()
+                late = {outcome_id: late[outcome_id] for (outcome_id,) in known}
         with replacing(self._database, self._tables, folder, epoch, [made]) as connection:
             unlist(connection, self._tables, names)
             self._forget(connection, late)

@@ -23,6 +23,7 @@ import duckdb
 from vedette.kernel.errors import Unavailable
 from vedette.kernel.ids import uuid7
 from vedette.lake.clock import DAY, moment
+from vedette.lake.columns import UNIT
 from vedette.lake.dialect import DUCKDB
 from vedette.lake.history import connect, reading, selected, translated
 from vedette.lake.queries import measure_column
@@ -48,6 +49,7 @@ class Segment:
         first_spooled: Numbers of the batches its outcomes came in, from …
         last_spooled: … to.
         measures: Those that have a column.
+        units: Whether units have one.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Segment:
     first_spooled: int
     last_spooled: int
     measures: tuple[str, ...]
+    units: bool = False
 
 
 class SegmentFolder:
@@ -94,8 +97,12 @@ class SegmentFolder:
         day: int,
         numbers: tuple[int, int],
         measures: Sequence[str],
+        *,
+        units: bool = False,
     ) -> Segment:
         """Write what a relation of the engine has of a day to a file, and bring it to the disk.
+
+        With ``units`` the relation has them, and so has the file.
 
         Raises:
             Unavailable: The disk is full or fails; nothing of the file is left.
@@ -103,7 +110,8 @@ class SegmentFolder:
         stamp = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
         path = self._path / f"{_date(day)}.{self._epoch:06d}.{stamp}.parquet"
         unfinished = path.with_name(path.name + _UNFINISHED)
-        columns = selected([measure_column(name) for name in measures], measures)
+        held = [*map(measure_column, measures), UNIT]
+        columns = selected(held, measures, units=units)
         try:
             engine.execute(
                 f"COPY (SELECT {columns} FROM {relation}"
@@ -129,6 +137,7 @@ class SegmentFolder:
             first_spooled=numbers[0],
             last_spooled=numbers[1],
             measures=tuple(measures),
+            units=units,
         )
 
     def paths(self, names: Collection[str]) -> list[Path]:

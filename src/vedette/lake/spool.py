@@ -11,6 +11,8 @@ the last one; random ids cost some seven times as much. A UUID is kept in 17 byt
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select
 
 from vedette.lake.columns import Columns
@@ -88,6 +90,17 @@ def fill(connection: Connection, tables: Tables, number: int, columns: Columns |
     else:
         row = {"outcomes": len(columns), "first": int(columns.at.min()), "last": int(columns.at.max())}
         connection.execute(tables.spool.update().where(here).values(row | {"columns": columns.encoded()}))
+
+
+def keep(connection: Connection, tables: Tables, number: int, batch: Columns, stays: NDArray[np.bool_]) -> int:
+    """Keep some rows of a batch and forget the others; gives how many those were."""
+    if stays.all():
+        return 0
+    gone = [batch.ids[row] for row in np.flatnonzero(~stays)]
+    rest = batch.outcomes(np.flatnonzero(stays).tolist())
+    fill(connection, tables, number, Columns.of(rest) if rest else None)
+    forget(connection, tables, gone)
+    return len(gone)
 
 
 def spooled(connection: Connection, tables: Tables, numbers: Collection[int]) -> dict[int, Columns]:

@@ -7,8 +7,9 @@ Experiments read `exposure_cells`, the same sums of an arm of an experiment in a
 Outcomes themselves come into the `spool`, a batch a row, and are moved to segments, files that `segments` lists; what
 is in neither is not there. `seen` holds the id of every outcome that is in either, and the number its batch was
 spooled under, by which it is found in both; `amendments` are late judgements of those outcomes, joined by whoever
-reads. `remembered` outlives `seen`: ids of outcomes that may be brought again however old they are. Times are integers
-since 1970 in UTC: microseconds, minutes, hours or days.
+reads. `remembered` outlives `seen`: ids of outcomes that may be brought again however old they are. `erased_units`
+keeps outcomes out that come in after their unit was erased. Times are integers since 1970 in UTC: microseconds,
+minutes, hours or days.
 """
 
 from dataclasses import dataclass
@@ -27,9 +28,10 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
@@ -51,6 +53,7 @@ class Tables:
     cells: Table
     exposure_cells: Table
     rollups: Table
+    erased_units: Table
 
     @classmethod
     def of(cls, schema: str | None) -> Self:
@@ -139,6 +142,7 @@ class Tables:
                 Column("last_spooled", BigInteger, nullable=False),
                 Column("measures", Text, nullable=False),  # JSON: the names of those with a column
                 Column("dropped", Boolean, nullable=False),  # nobody reads it any more; its ids are being forgotten
+                Column("units", Boolean, nullable=False, server_default=false()),  # whether it has a column of them
             ),
             sealing=Table(
                 "sealing",
@@ -168,6 +172,14 @@ class Tables:
                 Column("version", Text, primary_key=True),
                 Column("requests", Double, nullable=False),
                 Column("sums", LargeBinary, nullable=False),  # see `lake.rollups`
+                sqlite_with_rowid=False,
+            ),
+            erased_units=Table(
+                "erased_units",
+                metadata,
+                Column("domain", Text, primary_key=True),
+                Column("unit", Text, primary_key=True),  # its pseudonym
+                Column("at", BigInteger, nullable=False),  # microseconds: what happened until then is not kept
                 sqlite_with_rowid=False,
             ),
         )
