@@ -26,7 +26,7 @@ class Settings:
     ``segments`` is the folder of sealed outcomes, empty for the usual one. ``analytics`` is the URL of the engine that
     counts them, empty for DuckDB in this process; ``cache`` is the Redis in which gateways share answers, empty for
     none. Like the token both may hold a secret, and have no flag. ``gateways`` are the addresses under which callers
-    reach the gateways, separated by commas in the environment.
+    reach the gateways, separated by commas.
     """
 
     data: str = DEFAULT_DATA
@@ -37,7 +37,7 @@ class Settings:
     segments: str = ""
     cache: str = ""
     analytics: str = ""
-    gateways: tuple[str, ...] = ()
+    gateways: str = ""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -52,7 +52,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         segments=found.get(SEGMENTS) or "",
         cache=(found.get(CACHE) or "").strip(),
         analytics=(found.get(ANALYTICS) or "").strip(),
-        gateways=tuple(it for part in (found.get(GATEWAY_AT) or "").split(",") if (it := part.strip())),
+        gateways=found.get(GATEWAY_AT) or "",
     )
 
 

@@ -182,7 +182,7 @@ def test_an_interrupt_ends_it_as_well_and_it_starts_again(here):
 def test_spans_of_calls_to_its_gateway_are_no_outcomes(here, setting, monkeypatch):
     """Its own address is known by itself, others by flag or environment; what another server answered counts."""
     if setting == "VEDETTE_GATEWAY_AT":
-        monkeypatch.setenv(setting, "https://models.example/v1")
+        monkeypatch.setenv(setting, "gateway:8701, https://models.example/v1,")
     options = ("--gateway-at", "https://models.example/v1") if setting == "--gateway-at" else ()
 
     def told(number: int, server: str) -> dict[str, Any]:

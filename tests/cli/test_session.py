@@ -18,7 +18,7 @@ def test_settings_come_from_the_environment_and_have_defaults(monkeypatch):
         "VEDETTE_ACTOR": "bob",
         "VEDETTE_OUTPUT": "json",
         "VEDETTE_ANALYTICS": "spark://a:1\n",
-        "VEDETTE_GATEWAY_AT": "https://models.example/v1, gateway:8701,",
+        "VEDETTE_GATEWAY_AT": "https://models.example/v1,gateway:8701",
     }
     assert from_environment(said) == Settings(
         data="/srv",
@@ -26,7 +26,7 @@ def test_settings_come_from_the_environment_and_have_defaults(monkeypatch):
         actor="bob",
         output="json",
         analytics="spark://a:1",
-        gateways=("https://models.example/v1", "gateway:8701"),
+        gateways="https://models.example/v1,gateway:8701",
     )
 
     def unknown():

@@ -99,7 +99,8 @@ def serve(  # every flag by name
     running.start_logging(log_level)
     seconds, count = max(duration(interval), 0.05), running.count_of(workers)
     every = running.seconds_of(sync)
-    known = [address_of(text) for text in gateways or session.settings.gateways]
+    named = gateways or [text for text in session.settings.gateways.split(",") if text.strip()]
+    known = [address_of(text.strip()) for text in named]
     ends = Ends()
     with ExitStack() as stack:
         stack.enter_context(ends.on_signals())
