@@ -34,7 +34,8 @@ def test_writes_of_one_turn_go_out_together_at_its_end():
     """Nothing goes out while the turn lasts; then each connection's pieces go as one, in the order they began."""
 
     async def turn():
-        told, burst = [], Burst()
+        told: list[tuple[str, object]] = []
+        burst = Burst()
         first, second = (Outlet(Transport(told, name), burst) for name in "ab")
         first.write(b"1")
         second.write(b"2")
@@ -54,7 +55,8 @@ def test_what_waits_goes_out_before_the_end():
     """An end or a close sends first what waits, and the turn's end adds nothing to it."""
 
     async def turn():
-        told, burst = [], Burst()
+        told: list[tuple[str, object]] = []
+        burst = Burst()
         ended, closed = (Outlet(Transport(told, name), burst) for name in "ab")
         ended.write(b"1")
         ended.write_eof()
@@ -70,7 +72,7 @@ def test_much_goes_out_at_once():
     """More than some thirty kilobytes do not wait for the turn's end, so a slow reader is felt before more is read."""
 
     async def turn():
-        told = []
+        told: list[tuple[str, object]] = []
         outlet = Outlet(Transport(told), Burst())
         outlet.write(b"x" * 30_000)
         outlet.write(b"y" * 30_000)
@@ -83,7 +85,8 @@ def test_a_connection_that_went_away_is_written_nothing():
     """A connection lost in the middle of a turn is not written to, and the others are."""
 
     async def turn():
-        told, burst = [], Burst()
+        told: list[tuple[str, object]] = []
+        burst = Burst()
         gone = Transport(told, "a")
         lost, kept = Outlet(gone, burst), Outlet(Transport(told, "b"), burst)
         lost.write(b"1")
