@@ -1,4 +1,4 @@
-"""What one turn of the loop has to say goes out at its end, in order, and nothing of it is lost or held for long."""
+"""What one turn of the loop has to say goes out by its end, in order, and nothing of it is lost or held for long."""
 
 import asyncio
 
@@ -30,25 +30,29 @@ class Transport(asyncio.Transport):
         self.told.append((self.name, "closed"))
 
 
-def test_writes_of_one_turn_go_out_together_at_its_end():
-    """Nothing goes out while the turn lasts; then each connection's pieces go as one, in the order they began."""
+def test_who_is_alone_waits_for_nothing_and_many_go_out_together():
+    """The first write of a turn goes out at once unless the turn before had several; the others at the turn's end."""
 
-    async def turn():
+    async def turns():
         told: list[tuple[str, object]] = []
         burst = Burst()
         first, second = (Outlet(Transport(told, name), burst) for name in "ab")
-        first.write(b"1")
-        second.write(b"2")
-        first.write(b"3")
-        before = list(told)
-        await asyncio.sleep(0)
-        first.write(b"4")
-        await asyncio.sleep(0)
-        return before, told
+        seen = []
+        for turn in (b"1", b"2"):
+            first.write(turn)
+            second.write(turn)
+            second.write(b"!")
+            seen.append(len(told))
+            await asyncio.sleep(0)
+        for turn in (b"3", b"4"):
+            first.write(turn)
+            seen.append(len(told))
+            await asyncio.sleep(0)
+        return seen, told
 
-    before, told = asyncio.run(turn())
-    assert before == []
-    assert told == [("a", b"13"), ("b", b"2"), ("a", b"4")]
+    seen, told = asyncio.run(turns())
+    assert told == [("a", b"1"), ("b", b"1!"), ("a", b"2"), ("b", b"2!"), ("a", b"3"), ("a", b"4")]
+    assert seen == [1, 2, 4, 6]
 
 
 def test_what_waits_goes_out_before_the_end():
@@ -57,6 +61,7 @@ def test_what_waits_goes_out_before_the_end():
     async def turn():
         told: list[tuple[str, object]] = []
         burst = Burst()
+        burst.begin()
         ended, closed = (Outlet(Transport(told, name), burst) for name in "ab")
         ended.write(b"1")
         ended.write_eof()
@@ -73,7 +78,9 @@ def test_much_goes_out_at_once():
 
     async def turn():
         told: list[tuple[str, object]] = []
-        outlet = Outlet(Transport(told), Burst())
+        burst = Burst()
+        burst.begin()
+        outlet = Outlet(Transport(told), burst)
         outlet.write(b"x" * 30_000)
         outlet.write(b"y" * 30_000)
         return list(told)
@@ -87,6 +94,7 @@ def test_a_connection_that_went_away_is_written_nothing():
     async def turn():
         told: list[tuple[str, object]] = []
         burst = Burst()
+        burst.begin()
         gone = Transport(told, "a")
         lost, kept = Outlet(gone, burst), Outlet(Transport(told, "b"), burst)
         lost.write(b"1")

@@ -1,8 +1,8 @@
-"""What connections send: everything of one turn of the event loop goes out together at its end.
+"""What connections send: on a busy gateway everything of one turn of the event loop together, at its end.
 
-A write asks the system, which wakes whoever reads; on a busy gateway that costs more than parsing a request. When many
-connections have something to say in one turn, their readers are woken once and find work for a while, instead of
-falling asleep between one write and the next. A single request loses nothing: its turn ends when it is dealt with.
+A write asks the system, which wakes whoever reads; that costs more than parsing a request. When many connections have
+something to say in one turn, their readers are woken once and find work for a while, instead of falling asleep between
+one write and the next. A request that is alone waits for nothing: after a turn with one write the next goes out at once.
 """
 
 import asyncio
@@ -14,19 +14,21 @@ _MUCH: Final = 1 << 15  # bytes
 
 
 class Burst(msgspec.Struct, eq=False):
-    """The outlets that have something to send at the end of this turn; all connections of an event loop share one."""
+    """What waits for the end of this turn; all connections of an event loop share one."""
 
+    lasts: bool = False  # whether something was written already in this turn
+    several: bool = False  # whether there was more than one write in the turn before
     outlets: list["Outlet"] = []
 
-    def add(self, outlet: "Outlet") -> None:
-        """Have it send at the end of this turn."""
-        if not self.outlets:
-            asyncio.get_running_loop().call_soon(self.send)
-        self.outlets.append(outlet)
+    def begin(self) -> None:
+        """Have what follows in this turn wait for its end."""
+        self.lasts = True
+        asyncio.get_running_loop().call_soon(self.end)
 
-    def send(self) -> None:
-        """Send it all, in the order it was written."""
-        outlets, self.outlets = self.outlets, []
+    def end(self) -> None:
+        """Send what waits, in the order it was written."""
+        outlets, self.outlets, self.lasts = self.outlets, [], False
+        self.several = len(outlets) > self.several  # the first is among them only where it had to wait
         for outlet in outlets:
             outlet.flush()
 
@@ -39,12 +41,20 @@ class Outlet(msgspec.Struct, eq=False):
     waiting: bytes = b""
 
     def write(self, data: bytes) -> None:
-        """Send it at the end of this turn; much of it at once, so that a slow reader is felt before more comes."""
+        """Send it within this turn; much of it at once, so that a slow reader is felt before more comes."""
+        burst = self.burst
         if self.waiting:
             self.waiting += data
         elif data:
             self.waiting = data
-            self.burst.add(self)
+            if burst.lasts:
+                burst.outlets.append(self)
+            elif burst.several:
+                burst.outlets.append(self)
+                burst.begin()
+            else:
+                self.flush()
+                burst.begin()
         if len(self.waiting) > _MUCH:
             self.flush()
 
