@@ -2,7 +2,7 @@
 
 A write asks the system, which wakes whoever reads; that costs more than parsing a request. When many connections have
 something to say in one turn, their readers are woken once and find work for a while, instead of falling asleep between
-one write and the next. A request that is alone waits for nothing: after a turn with one write the next goes out at once.
+one write and the next. A request that is alone waits for nothing: after a turn with one write the next is made at once.
 """
 
 import asyncio
