@@ -78,10 +78,8 @@ def test_an_erasure_cut_off_is_whole_and_can_be_asked_for_again(after):
 
 @pytest.mark.parametrize("name", ["marking", "dropping"])
 def test_retention_cut_off_goes_on_and_forgets_what_is_due(after, name):
-    """What was due goes, what was not stays, no file is left that no list names, and what is gone can be brought anew."""
-    old, young = (
-        [it for it in after.made[name] if (it.at < NOON - timedelta(days=30)) is due] for due in (True, False)
-    )
+    """What was due goes, what was not stays, no file is left unlisted, and what is gone can be brought anew."""
+    old, young = ([it for it in after.made[name] if (it.at < _DUE) is due] for due in (True, False))
     with after.lake(name) as other:
         again = other.prune(NOON)
         assert again == (len(old) if name == "marking" and not after.kept else 0)
