@@ -120,7 +120,7 @@ def test_06_verb_between_look_and_write_wins(pay, monkeypatch):
 
 
 def test_rollout_that_breaks_stops_no_other(quick, monkeypatch, caplog):
-    """A rollout whose look fails in a way nobody thought of is logged now and then, and the others are moved as ever."""
+    """A rollout whose look fails in a way nobody thought of is logged as far as it is news; the others are moved."""
     quick.domain("legal")
     quick.domain("pay")
     quick.deploy("legal")
