@@ -115,8 +115,8 @@ class Reconciler:
             if line := broken.failed(error, self._instruments.monotonic()):
                 log.exception("%s", line)
         else:
-            if broken := self._broken.pop(lease, None):
-                log.info("%s", broken.succeeded(self._instruments.monotonic()))
+            if mended := self._broken.pop(lease, None):
+                log.info("%s", mended.succeeded(self._instruments.monotonic()))
             return moved
         return False
 
