@@ -9,6 +9,7 @@ import duckdb
 from bench.store_data import BEGAN
 
 from vedette.evidence.histogram import GAMMA, LOWEST, OVERFLOW, ZERO, lower_edge
+from vedette.evidence.summary import Moments
 from vedette.lake import lease
 from vedette.lake.clock import DAY, microseconds
 from vedette.lake.inserting import insert_rows
@@ -67,7 +68,7 @@ def fill_rollups(lake: Lake, domains: int, days: int, versions: int) -> datetime
     """Insert roll-ups by hour and by day that end at a time, which is given."""
     end = BEGAN + timedelta(days=120)
     last = microseconds(end) // 60_000_000
-    sums = dict.fromkeys(("requests", *MEASURES), (100.0, 3.5, 12.25))
+    sums = dict.fromkeys(("requests", *MEASURES), Moments(100.0, 3.5, 12.25))
     for number in range(domains):
         keys = (
             RollupKey(f"domain-{number}", step, begins, 3, f"domain-{number}-{version}")

@@ -131,8 +131,12 @@ class Pair:
     @property
     def url(self) -> str:
         """Where the data is, whoever of the two is the primary; the standby is named first, where it hurts most."""
+        return self.at("vedette")
+
+    def at(self, database: str) -> str:
+        """Where another database of theirs is."""
         servers = ",".join(f"127.0.0.1:{server.port}" for server in (self.standby, self.primary))
-        return f"postgresql://vedette:secret@{servers}/vedette?target_session_attrs=read-write"
+        return f"postgresql://vedette:secret@{servers}/{database}?target_session_attrs=read-write"
 
     def start(self) -> None:
         """Run both; from then on no commit is acknowledged that the standby does not have."""
@@ -152,6 +156,11 @@ class Pair:
     def let_go(self) -> None:
         """Let the standby show what it has received."""
         self.standby.ask("SELECT pg_wal_replay_resume()")
+
+    def cut_off(self) -> None:
+        """Let the standby receive nothing more: commits on the primary wait for it, and it will never have them."""
+        self.standby.set("primary_conninfo", "")
+        until(lambda: self.primary.ask("SELECT count(*) FROM pg_stat_replication") == 0)
 
     def held_up(self, name: LiteralString) -> list[str]:
         """Say what the applications of a name wait for: SyncRep is a commit that only lacks the standby's word."""

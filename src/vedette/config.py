@@ -13,6 +13,7 @@ OUTPUT = "VEDETTE_OUTPUT"
 SEGMENTS = "VEDETTE_SEGMENTS"
 CACHE = "VEDETTE_CACHE"
 ANALYTICS = "VEDETTE_ANALYTICS"
+GATEWAY_AT = "VEDETTE_GATEWAY_AT"
 DEFAULT_DATA = "vedette-data"
 
 
@@ -24,7 +25,8 @@ class Settings:
     An empty ``server`` means the data is opened here. ``actor`` is empty when the operating system knows no name.
     ``segments`` is the folder of sealed outcomes, empty for the usual one. ``analytics`` is the URL of the engine that
     counts them, empty for DuckDB in this process; ``cache`` is the Redis in which gateways share answers, empty for
-    none. Like the token both may hold a secret, and have no flag.
+    none. Like the token both may hold a secret, and have no flag. ``gateways`` are the addresses under which callers
+    reach the gateways, separated by commas.
     """
 
     data: str = DEFAULT_DATA
@@ -35,6 +37,7 @@ class Settings:
     segments: str = ""
     cache: str = ""
     analytics: str = ""
+    gateways: str = ""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -49,6 +52,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         segments=found.get(SEGMENTS) or "",
         cache=(found.get(CACHE) or "").strip(),
         analytics=(found.get(ANALYTICS) or "").strip(),
+        gateways=found.get(GATEWAY_AT) or "",
     )
 
 

@@ -37,6 +37,14 @@ def test_the_tied_set_stands_out_in_more_than_colour():
     assert "may be the best, P(best) 71%" in [said(text) for text in drawn_texts(chart)]
 
 
+def test_a_narrow_picture_keeps_the_note_whole():
+    """Where there is no room for both, what the band shows is left out beside it, and the note is not cut."""
+    rows = [RankRow(label="a", low=1, high=1, tied=True, note="best with >99.9%"), RankRow(label="b", low=2, high=2)]
+    chart = rank_plot(rows, title="t", width=430)
+    assert "best with >99.9%" in [said(text) for text in drawn_texts(chart)]
+    assert described(chart) == "a: rank 1, the best, best with >99.9%. b: rank 2."
+
+
 def test_one_alone_is_the_best():
     """A tied set of one is said to be the best."""
     chart = rank_plot([RankRow(label="a", low=1, high=1, tied=True), RankRow(label="b", low=2, high=2)], title="t")

@@ -57,6 +57,14 @@ def test_names_do_not_overlap_and_stand_in_order():
     assert "v0 0.1%" in {said(text) for text in drawn_texts(chart)}
 
 
+def test_a_long_name_is_cut_and_its_share_is_not():
+    """In a narrow picture every name ends with its share, however long the name is."""
+    shares = [Share(label="v2-whole-catalogue-again", values=(0.5, 0.95)), Share(label="v1", values=(0.5, 0.05))]
+    texts = {said(text) for text in drawn_texts(share_timeline([0, 1], shares, title="t", width=430))}
+    assert "v1 5%" in texts
+    assert any(text.startswith("v2-whole") and text.endswith("… 95%") for text in texts)
+
+
 def test_coverage_may_leave_room():
     """Shares that sum to less than one leave the rest of the picture empty."""
     chart = share_timeline(

@@ -88,7 +88,8 @@ class Stage:
 
 @pytest.fixture
 def _no_settings(monkeypatch):
-    for name in ("VEDETTE_DATA", "VEDETTE_SERVER", "VEDETTE_OUTPUT", "VEDETTE_ANALYTICS", "NO_COLOR", "FORCE_COLOR"):
+    settings = ("DATA", "SERVER", "OUTPUT", "ANALYTICS", "GATEWAY_AT")
+    for name in (*(f"VEDETTE_{setting}" for setting in settings), "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VEDETTE_ACTOR", "ada")
 

@@ -164,17 +164,26 @@ def test_stopping_finishes_what_is_in_flight_and_ships_every_outcome(here):
 
 
 def test_an_interrupt_ends_it_as_well_and_it_starts_again(here):
-    """Ctrl-C ends it with 0; a second start on the same folder serves the same data; --no-gateway has no gateway."""
+    """Ctrl-C ends it with 0; a second start on the same folder serves the same data; --no-gateway has no gateway.
+
+    Where callers reach it is unknown then, which is said, with what to set.
+    """
     with serving(here.folder, "--no-gateway") as server:
         assert server.gateway is None
         here.run("domain", "create", "legal")
-        assert server.end(signal.SIGINT)[0] == 0
+        code, _, err = server.end(signal.SIGINT)
+        assert code == 0, err
+        assert err.count("--gateway-at or VEDETTE_GATEWAY_AT") == 1
     with serving(here.folder, "--no-gateway") as server, Client(server.api) as client:
         assert client.domains.get("legal").id == "legal"
 
 
-def test_spans_of_calls_to_its_gateway_are_no_outcomes(here):
-    """Its own address is known by itself, others by --gateway-at; what another server answered counts."""
+@pytest.mark.parametrize("setting", ["--gateway-at", "VEDETTE_GATEWAY_AT"])
+def test_spans_of_calls_to_its_gateway_are_no_outcomes(here, setting, monkeypatch):
+    """Its own address is known by itself, others by flag or environment; what another server answered counts."""
+    if setting == "VEDETTE_GATEWAY_AT":
+        monkeypatch.setenv(setting, "gateway:8701, https://models.example/v1,")
+    options = ("--gateway-at", "https://models.example/v1") if setting == "--gateway-at" else ()
 
     def told(number: int, server: str) -> dict[str, Any]:
         url = httpx.URL(server)
@@ -185,7 +194,7 @@ def test_spans_of_calls_to_its_gateway_are_no_outcomes(here):
         ids = {"traceId": "a" * 32, "spanId": f"{number:016x}"}
         return ids | {"endTimeUnixNano": str(time.time_ns()), "attributes": pairs}
 
-    with serving(here.folder, "--gateway-at", "https://models.example/v1") as server:
+    with serving(here.folder, *options) as server:
         here.run("domain", "create", "payments")
         local = server.gateway.replace("127.0.0.1", "localhost")
         called = [server.gateway, local, "https://models.example", "https://api.example", "http://127.0.0.1:9"]
@@ -193,6 +202,7 @@ def test_spans_of_calls_to_its_gateway_are_no_outcomes(here):
         body = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
         assert httpx.post(f"{server.api}/v1/traces", json=body).json() == {}
         found = httpx.get(f"{server.api}/api/v1/domains/payments/outcomes").json()["items"]
+        assert "VEDETTE_GATEWAY_AT" not in server.end()[2]
     assert sorted(it["id"][-1] for it in found) == ["4", "5"]
 
 

@@ -18,9 +18,16 @@ def test_settings_come_from_the_environment_and_have_defaults(monkeypatch):
         "VEDETTE_ACTOR": "bob",
         "VEDETTE_OUTPUT": "json",
         "VEDETTE_ANALYTICS": "spark://a:1\n",
+        "VEDETTE_GATEWAY_AT": "https://models.example/v1,gateway:8701",
     }
-    found = from_environment(said)
-    assert found == Settings(data="/srv", server="", actor="bob", output="json", analytics="spark://a:1")
+    assert from_environment(said) == Settings(
+        data="/srv",
+        server="",
+        actor="bob",
+        output="json",
+        analytics="spark://a:1",
+        gateways="https://models.example/v1,gateway:8701",
+    )
 
     def unknown():
         raise OSError("no such user")

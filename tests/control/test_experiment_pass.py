@@ -291,7 +291,7 @@ def test_one_that_breaks_does_not_stop_the_others(lab, monkeypatch, caplog):
     assert lab.plane.reconciler.tick() == 1
     assert lab.plane.experiments.get("second").status.phase is Phase.STOPPED
     assert lab.plane.experiments.get("tone") == broken
-    assert "could not be moved, trying again" in caplog.text
+    assert "failed and is tried again" in caplog.text
 
 
 def test_outcomes_that_cannot_be_read_hold(lab, monkeypatch):

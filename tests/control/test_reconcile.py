@@ -1,5 +1,7 @@
 """The loop: a quiet pass writes nothing, one replica moves a rollout at a time, one broken rollout stops no other."""
 
+import logging
+
 from sqlalchemy import update
 from tests.control.world import World
 
@@ -118,7 +120,7 @@ def test_06_verb_between_look_and_write_wins(pay, monkeypatch):
 
 
 def test_rollout_that_breaks_stops_no_other(quick, monkeypatch, caplog):
-    """A rollout whose look fails in a way nobody thought of is logged, and the others are moved as ever."""
+    """A rollout whose look fails in a way nobody thought of is logged as far as it is news; the others are moved."""
     quick.domain("legal")
     quick.domain("pay")
     quick.deploy("legal")
@@ -133,6 +135,12 @@ def test_rollout_that_breaks_stops_no_other(quick, monkeypatch, caplog):
     quick.until(Phase.PROMOTED)
     assert quick.status("legal").phase is Phase.PENDING
     assert "nobody thought of this" in caplog.text
+    monkeypatch.undo()
+    with caplog.at_level(logging.INFO, "vedette.control.reconcile"):
+        quick.plane.reconciler.tick()
+    told = [it for it in caplog.records if it.message.startswith("moving rollout")]
+    assert [(it.levelname, bool(it.exc_info)) for it in told] == [("ERROR", True), ("ERROR", True), ("INFO", False)]
+    assert "has failed for 1m now, 13 times" in told[1].message
 
 
 def test_16_outage_is_no_bake(quick):

@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from msgspec import msgpack
 from tests.lake.making import CANARY, NOON, STABLE, outcome
 
 from vedette.evidence.arms import NOTHING
 from vedette.evidence.histogram import Histogram
+from vedette.evidence.summary import Moments
 from vedette.kernel.errors import InvalidInput, NotFound
 from vedette.lake.evidence import LakeReader
+from vedette.lake.rollups import RollupKey, rollup_row, sums_of
 
 
 def test_cells_are_one_plan_revision_in_one_hour_each(lake):
@@ -118,6 +121,30 @@ def test_minutes_merge_the_plans_of_a_version(lake):
     assert [(row.at, row.version) for row in rows] == [(NOON, STABLE), (NOON, CANARY), (next_minute, STABLE)]
     error = rows[0].measures["error"]
     assert (error.n, error.mean, error.m2) == (2.0, 0.5, 0.5)
+
+
+def test_hours_and_days_of_several_plans_are_their_moments_merged_to_the_last_digit(lake):
+    """What a version did under two plans in an hour or a day is the sums of both merged, every digit of them."""
+    draw = np.random.default_rng(7)
+    for revision in (1, 2):
+        measures = [{"latency_ms": draw.lognormal(6, 0.5), "cost": draw.random() / 3} for _ in range(40)]
+        for domain in (f"only-{revision}", "both"):
+            lake.ship(f"{domain}-{revision}", [outcome(its, domain=domain, plan_revision=revision) for its in measures])
+    later = NOON + timedelta(days=1)
+    for steps in (lake.hours, lake.days):
+        (both,), (first,), (second,) = (steps(name, NOON, later) for name in ("both", "only-1", "only-2"))
+        assert both.measures == {name: first.measures[name] + second.measures[name] for name in first.measures}
+        assert {*both.measures} == {"requests", "latency_ms", "cost"}
+        assert both.measures["cost"].n == 80
+
+
+def test_sums_are_read_and_written_as_they_always_were():
+    """A row is a MessagePack map of measures to arrays of n, mean and centred second moment, in every release."""
+    sums = {"requests": (3.0, 1.0, 0.0), "cost": (3.0, 0.1, 0.2)}
+    stored = msgpack.encode(sums)
+    assert sums_of(stored) == {name: Moments(*figures) for name, figures in sums.items()}
+    key = RollupKey("payments", 60, 29_000_000 // 60 * 60, 7, STABLE)
+    assert rollup_row(key, sums_of(stored)) == (*key, 3.0, stored)
 
 
 def test_an_outcome_is_given_as_it_was_recorded(lake):

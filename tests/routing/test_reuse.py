@@ -3,7 +3,7 @@
 import pytest
 
 from vedette.evidence.summary import moments
-from vedette.routing.reuse import FalseHits, Reuse, false_hits_of, reuse_of
+from vedette.routing.reuse import FalseHits, Reuse, false_hits_of, reuse_of, verdicts_of
 
 
 def sums(**values):
@@ -48,4 +48,5 @@ def test_false_hits_have_an_interval_that_holds_at_any_look():
     found = false_hits_of(parts)
     assert (found.verified, found.false) == (100, 4)
     assert 0 < found.low < 0.04 < found.high < 0.2
+    assert verdicts_of(parts) == (100, 4)
     assert false_hits_of([]) == FalseHits(verified=0, false=0, low=0.0, high=1.0)

@@ -85,7 +85,7 @@ def rank_plot(
     step = max(ROW, ((height or 0.0) - top - _HEAD - _FOOT) / len(rows))
     bottom = top + _HEAD + step * len(rows)
     names = _room([row.label for row in rows], width, bold=True)
-    notes = _room([_note(row, rows) for row in rows], width)
+    notes = _room([_note(row, rows) for row in rows], width, share=0.32)
     box = Box(left=MARGIN + names + 28, right=width - MARGIN - notes - 28, top=top + _HEAD, bottom=bottom, width=width)
     scale = _scale(rows, box)
     parts += [_band(box, place, step) for place, row in enumerate(rows) if row.tied]
@@ -98,7 +98,9 @@ def rank_plot(
                 element("title", _sentence(row, rows)),
                 label(row.label, MARGIN, y + 4, room=names, class_="ink bold" if row.tied else "ink"),
                 *_interval(row, y, scale),
-                label(_note(row, rows), box.right + 28, y + 4, room=notes, class_="ink" if row.tied else "muted"),
+                label(
+                    _short(row, rows, notes), box.right + 28, y + 4, room=notes, class_="ink" if row.tied else "muted"
+                ),
             )
         )
     return finished(
@@ -115,8 +117,14 @@ def rank_plot(
     )
 
 
-def _room(texts: Sequence[str], width: float, *, bold: bool = False) -> float:
-    return min(max(text_width(text, 12, bold=bold) for text in texts) + 4, 0.28 * width)
+def _room(texts: Sequence[str], width: float, *, bold: bool = False, share: float = 0.28) -> float:
+    return min(max(text_width(text, 12, bold=bold) for text in texts) + 4, share * width)
+
+
+def _short(row: RankRow, rows: Sequence[RankRow], room: float) -> str:
+    """Leave out how the row stands where there is no room for it: its band and its bold name say that too."""
+    said = _note(row, rows)
+    return said if text_width(said, 12) <= room else row.note or said
 
 
 def _scale(rows: Sequence[RankRow], box: Box) -> Scale:

@@ -1,5 +1,6 @@
 """Timelines of shares: how traffic was divided over time, stacked; what the shares leave free went elsewhere."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -19,7 +20,7 @@ from vedette.charts.chart import (
     y_axis,
 )
 from vedette.charts.scale import Scale, linear
-from vedette.charts.svg import Drawn, element, label, path, text_width
+from vedette.charts.svg import Drawn, element, fitted, label, path, text_width
 from vedette.charts.theme import LIGHT
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.tables import Table, say_number, say_percent
@@ -72,8 +73,8 @@ def share_timeline(
     _check(times, shares)
     parts, top = ([], 0.0) if bare else heading(title, subtitle, width)
     tall = max(height or LEAST, top + 100 + _LINE * len(shares))
-    ends = [f"{share.label} {_percent(share.values[-1])}" for share in shares]
-    room = min(max(text_width(end, 12) for end in ends) + 4, 0.34 * width)
+    room = min(max(text_width(_end(share), 12) for share in shares) + 4, 0.34 * width)
+    ends = [_end(share, room) for share in shares]
     box = Box(left=MARGIN + 42, right=width - MARGIN - room - 26, top=top + 30, bottom=tall - 52, width=width)
     across = linear(times, box.left, box.right, count=int((box.right - box.left) / 70), tight=True)
     up = linear((0.0, 1.0), box.bottom, box.top, count=6)
@@ -105,6 +106,12 @@ def share_timeline(
         height=tall,
         table=Table(("label", "at", "share"), rows, title=title, says={"at": say_number, "share": _percent}),
     )
+
+
+def _end(share: Share, room: float = math.inf) -> str:
+    """Say what is written at the end of an area; where room is short the name is cut, never its share."""
+    last = f" {_percent(share.values[-1])}"
+    return f"{fitted(share.label, room - text_width(last, 12), 12)}{last}"
 
 
 def _check(times: Sequence[float], shares: Sequence[Share]) -> None:

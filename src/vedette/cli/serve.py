@@ -69,8 +69,8 @@ log = logging.getLogger(__name__)
     "gateways",
     metavar="ADDRESS",
     multiple=True,
-    help="Where callers reach a gateway: HOST, HOST:PORT or a URL, any number of times. Spans of calls to it are no "
-    "outcomes, for the gateway records those itself.",
+    help="Where callers reach a gateway: HOST, HOST:PORT or a URL, any number of times; or VEDETTE_GATEWAY_AT, "
+    "separated by commas. Spans of calls to it are no outcomes, for the gateway records those itself.",
 )
 @click.option(
     "--interval", metavar="DURATION", default="1s", show_default=True, help="How often rollouts are looked at."
@@ -99,7 +99,8 @@ def serve(  # every flag by name
     running.start_logging(log_level)
     seconds, count = max(duration(interval), 0.05), running.count_of(workers)
     every = running.seconds_of(sync)
-    known = [address_of(text) for text in gateways]
+    named = gateways or [text for text in session.settings.gateways.split(",") if text.strip()]
+    known = [address_of(text.strip()) for text in named]
     ends = Ends()
     with ExitStack() as stack:
         stack.enter_context(ends.on_signals())
@@ -117,6 +118,11 @@ def serve(  # every flag by name
         api = stack.enter_context(_api(plane, listening, ends, known))
         if not ends.first.is_set():
             _announce(session, host, api, gateway, _first_link(plane, api))
+            if not known:
+                session.say(
+                    "where callers reach the gateway is unknown, and a call told by a span too may count twice: "
+                    "name its address by --gateway-at or VEDETTE_GATEWAY_AT"
+                )
             if ready_file:
                 stack.enter_context(running.ready(ready_file, api=api, gateway=gateway))
         ends.first.wait()

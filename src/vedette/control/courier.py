@@ -5,7 +5,9 @@ import threading
 
 from vedette.connectors import webhook
 from vedette.control.instruments import Instruments
-from vedette.kernel.errors import Unavailable, VedetteError
+from vedette.control.passes import passing
+from vedette.kernel.errors import Unavailable
+from vedette.kernel.outage import Outage
 from vedette.store import outbox
 from vedette.store.engine import Store
 from vedette.store.outbox import OutboxItem
@@ -22,11 +24,10 @@ class Courier:
 
     def run(self, stop: threading.Event, interval: float = 1.0) -> None:
         """Deliver what is due until ``stop`` is set."""
+        outage = Outage("delivering from the outbox")
         while not stop.is_set():
-            try:
+            with passing(outage, self._instruments, log):
                 self.deliver()
-            except VedetteError as error:
-                log.warning("the outbox could not be read, trying again: %s", error)
             stop.wait(interval)
 
     def deliver(self) -> int:

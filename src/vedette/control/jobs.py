@@ -9,7 +9,8 @@ from dataclasses import astuple
 from datetime import timedelta
 
 from vedette.control.instruments import Instruments
-from vedette.kernel.errors import VedetteError
+from vedette.control.passes import passing
+from vedette.kernel.outage import Outage
 from vedette.lake.outcomes import Lake
 from vedette.store import idempotency, outbox, people
 from vedette.store.engine import Store
@@ -23,17 +24,16 @@ EFFECTS = timedelta(days=7)
 class Archivist:
     """Moves outcomes from the lake's spool to segments, where there is a folder for those; one replica at a time."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, instruments: Instruments) -> None:
         self._lake = lake
+        self._instruments = instruments
 
     def run(self, stop: threading.Event, interval: float = 60.0) -> None:
         """Seal every ``interval`` seconds until ``stop`` is set; what fails stays spooled and is tried again."""
+        outage = Outage("sealing outcomes")
         while not stop.wait(interval):
-            try:
+            with passing(outage, self._instruments, log):
                 done = self._lake.seal(stop)
-            except VedetteError as error:
-                log.warning("outcomes were not sealed, trying again later: %s", error)
-            else:
                 if done.outcomes or done.merged or done.orphans:
                     log.info("%d outcomes sealed, %d segments merged, %d orphans removed", *astuple(done))
 
@@ -48,11 +48,10 @@ class Housekeeper:
 
     def run(self, stop: threading.Event, interval: float = 3600.0) -> None:
         """Tidy now and every ``interval`` seconds until ``stop`` is set."""
+        outage = Outage("tidying up")
         while not stop.is_set():
-            try:
+            with passing(outage, self._instruments, log):
                 self.tidy()
-            except VedetteError as error:
-                log.warning("tidying up failed, trying again later: %s", error)
             stop.wait(interval)
 
     def tidy(self) -> int:

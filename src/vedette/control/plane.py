@@ -74,7 +74,7 @@ class ControlPlane:
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)
         self.courier = Courier(store, clocks)
         self.housekeeper = Housekeeper(store, lake, clocks)
-        self.archivist = Archivist(lake)
+        self.archivist = Archivist(lake, clocks)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 

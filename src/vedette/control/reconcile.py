@@ -18,12 +18,14 @@ from vedette.control.foundation import Ground
 from vedette.control.holding import Holding
 from vedette.control.instruments import Instruments
 from vedette.control.look import lease_name, take_look
+from vedette.control.passes import passing
 from vedette.control.readings import Readings
 from vedette.control.rollouts import CanaryDeployment
 from vedette.control.traffic import Traffic
 from vedette.kernel.clock import Moment
 from vedette.kernel.documents import dump
 from vedette.kernel.errors import Conflict, LeaseLost, Unavailable, VedetteError
+from vedette.kernel.outage import Outage
 from vedette.lake.evidence import LakeReader
 from vedette.rollouts.advance import Advance, Look, advance
 from vedette.rollouts.replay import RecordedLook
@@ -56,17 +58,17 @@ class Reconciler:
         self._instruments = instruments
         self._holding = Holding(changes, instruments, ttl)
         self._last_looks: dict[str, object] = {}
+        self._broken: dict[str, Outage] = {}
         self._readings = Readings(instruments)
         canary = CanaryDeployment(Ground(changes=changes, traffic=traffic, lake=lake, instruments=instruments))
         self._experiments = ExperimentMover(changes, traffic, lake, canary, instruments)
 
     def run(self, stop: threading.Event, interval: float = 1.0) -> None:
-        """Pass after pass until ``stop`` is set; a pass that fails is logged and tried again."""
+        """Pass after pass until ``stop`` is set; a pass that fails is tried again, and told (see `Outage`)."""
+        outage = Outage("a pass of the reconciler")
         while not stop.is_set():
-            try:
+            with passing(outage, self._instruments, log):
                 self.tick()
-            except VedetteError as error:
-                log.warning("a pass failed, trying again: %s", error)
             stop.wait(interval)
         try:
             self.release()
@@ -84,6 +86,7 @@ class Reconciler:
             self._experiments.forget()
         self._last_looks = {it.id: self._last_looks[it.id] for it in active if it.id in self._last_looks}
         self._experiments.forget(but={it.id for it in tests})
+        self._broken = {name: broken for name, broken in self._broken.items() if name in self._holding}
         self._readings.keep({it.id for it in active if lease_name(it) in self._holding})
         moves = [(f"rollout {it.id}", lease_name(it), partial(self._move, it)) for it in active]
         moves += [
@@ -100,15 +103,21 @@ class Reconciler:
         if lease not in self._holding:
             return False
         try:
-            return move()
+            moved = move()
         except LeaseLost:
             self._holding.lost(lease)
         except Conflict as error:
             log.info("%s moved meanwhile: %s", what, error)
         except Unavailable:
             raise  # the store itself: nothing else would fare better
-        except Exception:  # one that breaks, in whatever way, must not stop the others from being watched
-            log.exception("%s could not be moved, trying again", what)
+        except Exception as error:  # one that breaks, in whatever way, must not stop the others from being watched
+            broken = self._broken.setdefault(lease, Outage(f"moving {what}"))
+            if line := broken.failed(error, self._instruments.monotonic()):
+                log.exception("%s", line)
+        else:
+            if mended := self._broken.pop(lease, None):
+                log.info("%s", mended.succeeded(self._instruments.monotonic()))
+            return moved
         return False
 
     def _move_experiment(self, stored: StoredExperiment) -> bool:

@@ -8,7 +8,7 @@ from vedette.catalog.domain import Domain
 from vedette.control.foundation import Foundation
 from vedette.kernel.records import record
 from vedette.lake.evidence import LakeReader, Minute
-from vedette.routing.reuse import FalseHits, Reuse, false_hits_of, reuse_of
+from vedette.routing.reuse import FalseHits, Reuse, false_hits_of, reuse_of, verdicts_of
 from vedette.store import domains
 from vedette.store.pages import LARGEST
 
@@ -56,8 +56,8 @@ def cache_use(plane: Foundation, domain: Domain) -> CacheUse | None:
     for place in range(HOURS):
         at = begin + place * _HOUR
         sums = [(step.version, step.measures) for step in steps if step.at == at]
-        false = false_hits_of(sums)
-        hours.append(ReuseHour(at=at, reuse=reuse_of(sums), verified=false.verified, false=false.false))
+        verified, false = verdicts_of(sums)
+        hours.append(ReuseHour(at=at, reuse=reuse_of(sums), verified=verified, false=false))
     day = reuse_of((step.version, step.measures) for step in steps)
     if cache.semantic is None:
         return CacheUse(day=day, hours=tuple(hours))

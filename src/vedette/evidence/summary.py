@@ -4,9 +4,9 @@ Sums of squares lose every digit when the mean is large beside the spread, so th
 summaries are merged by the update of Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (1983).
 """
 
-from dataclasses import dataclass
 from typing import Generic, Self, TypeVar, cast
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,11 +16,11 @@ FloatArray = NDArray[np.float64]
 Quantity = TypeVar("Quantity", float, FloatArray)
 
 
-@dataclass(frozen=True, slots=True)
-class Moments(Generic[Quantity]):
+class Moments(msgspec.Struct, Generic[Quantity], frozen=True, array_like=True, gc=False):
     """Count, mean and centred second moment of some values; merging two is the same as having seen all the values.
 
-    The fields are three floats, or three arrays of one shape (one entry a bucket). An empty entry is all zeros.
+    The fields are three floats, or three arrays of one shape (one entry a bucket). An empty entry is all zeros. It is
+    stored as an array of the three, and read back as itself: a chart reads tens of thousands.
 
     Attributes:
         n: How many values.

@@ -23,6 +23,7 @@ from vedette.gateway.limits import Limiter
 from vedette.gateway.metrics import Metrics
 from vedette.gateway.names import RequestNames
 from vedette.gateway.openai import PATHS, RESPONSES, error_body, model_entry, model_list, read_ask
+from vedette.gateway.outlet import Burst
 from vedette.gateway.patience import ENDLESS, patience
 from vedette.gateway.plans import PlanTable, ServedPlan
 from vedette.gateway.protocol import ClientConnection, Handler
@@ -52,6 +53,7 @@ class GatewayApp:
     metrics: Metrics
     recorder: Recorder
     admission: Admission
+    burst: Burst
     ready: bool = False  # plans are known, from the feed or from the file
     feed_error: str = ""
     draining: bool = False

@@ -13,6 +13,7 @@ from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
 from vedette.gateway.figures import Sum
 from vedette.gateway.recorder import OutcomeJournal, Recorder
 from vedette.kernel.errors import Corrupt, VedetteError
+from vedette.kernel.outage import Outage
 from vedette.lake.journal import Batch
 
 _log = logging.getLogger("vedette.gateway")
@@ -71,13 +72,16 @@ class PlanFollower:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the feed until ``stop``."""
+        outage = Outage("asking for plans, of which the last stay in force,")
         while not stop.is_set():
             try:
                 await self._look()
                 self._app.feed_error = ""
+                if line := outage.succeeded(monotonic()):
+                    _log.info("%s", line)
             except Exception as error:  # noqa: BLE001 - whatever the feed does, the plans in force go on being served
-                if not self._app.feed_error:
-                    _log.warning("the plan feed does not answer, the last plans stay in force: %s", error)
+                if line := outage.failed(error, monotonic()):
+                    _log.warning("%s", line)
                 self._app.metrics.poll_failures += 1
                 self._app.feed_error = str(error) or type(error).__name__
             await _pause(stop, self._app.settings.poll_interval)
@@ -135,6 +139,7 @@ class HandOver:
 
     def __init__(self, recorder: Recorder, begin: Callable[[], OutcomeJournal], threads: Executor) -> None:
         self._recorder, self._begin, self._threads = recorder, begin, threads
+        self._outage = Outage("handing outcomes over, which wait in this worker,")
 
     async def run(self, stop: asyncio.Event, interval: float) -> None:
         """Hand over until ``stop``, a batch every so many seconds."""
@@ -151,8 +156,11 @@ class HandOver:
             journal = await loop.run_in_executor(self._threads, self._begin)
             await loop.run_in_executor(self._threads, self._recorder.replace(journal).close)
         except (VedetteError, OSError) as error:
-            _log.error("outcomes wait in this worker: %s", error)
+            if line := self._outage.failed(error, monotonic()):
+                _log.error("%s", line)
             return False
+        if line := self._outage.succeeded(monotonic()):
+            _log.info("%s", line)
         return True
 
 
@@ -178,6 +186,7 @@ class Shipper:
 
     def __init__(self, app: GatewayApp, journal: Shippable, sink: OutcomeSink, threads: Executor) -> None:
         self._app, self._journal, self._sink, self._threads = app, journal, sink, threads
+        self._outage = Outage("shipping outcomes, which wait in the journal,")
 
     async def run(self, stop: asyncio.Event, interval: float) -> None:
         """Ship until ``stop``; a sink that fails is left alone for longer and longer, and loses nothing."""
@@ -192,8 +201,11 @@ class Shipper:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._ship_all)
         except Exception as error:  # noqa: BLE001 - the journal keeps what the sink does not take, whatever is wrong
             self._app.metrics.ship_failures += 1
-            _log.warning("outcomes wait in the journal: %s", error)
+            if line := self._outage.failed(error, monotonic()):
+                _log.warning("%s", line)
             return False
+        if line := self._outage.succeeded(monotonic()):
+            _log.info("%s", line)
         return True
 
     def _ship_all(self) -> None:

@@ -22,6 +22,7 @@ from vedette.gateway.otlp import figures_of, spans_of
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.tracing import Tracer
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.outage import Outage
 
 _log = logging.getLogger("vedette.gateway")
 _PATIENCE = 5.0  # seconds the collector has to answer
@@ -62,7 +63,7 @@ class Exporter:
         self._collector, self._tracer, self._metrics = collector, tracer, metrics
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vedette-export")  # its own: a collector may hang
         self._begun = time.time_ns()
-        self._away = False
+        self._outage = Outage(f"exporting to {collector.url}")
 
     async def run(self, stop: asyncio.Event, interval: float) -> None:
         """Export every so many seconds, and a last time at the end."""
@@ -83,12 +84,12 @@ class Exporter:
                 await loop.run_in_executor(self._thread, self._send, "/v1/traces", spans_of(resource, spans))
             said = figures_of(resource, figures, self._begun, time.time_ns())
             await loop.run_in_executor(self._thread, self._send, "/v1/metrics", said)
-            self._away = False
+            if line := self._outage.succeeded(time.monotonic()):
+                _log.info("%s", line)
         except (OSError, ValueError) as error:  # every error of urllib is an OSError, but for addresses that are none
             self._tracer.dropped += len(spans)
-            if not self._away:
-                self._away = True
-                _log.warning("the collector %s does not take what is exported: %s", self._collector.url, error)
+            if line := self._outage.failed(error, time.monotonic()):
+                _log.warning("%s", line)
 
     def _send(self, path: str, said: Any) -> None:  # noqa: ANN401 - JSON
         headers = {"Content-Type": "application/json", **self._collector.headers}

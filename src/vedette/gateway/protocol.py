@@ -18,6 +18,7 @@ import httptools
 
 from vedette.gateway import wire
 from vedette.gateway.openai import error_body
+from vedette.gateway.outlet import Burst, Outlet
 from vedette.gateway.request import Request
 from vedette.gateway.settings import GatewaySettings
 from vedette.gateway.upstream import Headers
@@ -42,6 +43,7 @@ class App(Protocol):
 
     settings: GatewaySettings
     draining: bool
+    burst: Burst
     connections: "set[ClientConnection]"
 
     def handle(self, client: "ClientConnection", request: Request) -> Handler | None:
@@ -94,6 +96,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio's
         self._transport = cast("asyncio.Transport", transport)
+        self._outlet = Outlet(self._transport, self._app.burst)
         self._transport.set_write_buffer_limits(high=self._settings.buffer_limit)
         self._app.connections.add(self)
 
@@ -213,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
             if coding.lower() != b"chunked":
                 raise _Malformed(400, "the only transfer coding is chunked, said once")
         if fields.get(b"expect", b"").lower() == b"100-continue" and not self._queue and not self._answering:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._outlet.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:  # noqa: D102 - httptools'
         self._size += len(body)
@@ -271,9 +274,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         body = error_body(malformed.message, "invalid_request_error")
-        self._transport.write(
-            b"%bconnection: close\r\n%b" % (wire.head(malformed.status), wire.content(wire.JSON, body))
-        )
+        self._outlet.write(b"%bconnection: close\r\n%b" % (wire.head(malformed.status), wire.content(wire.JSON, body)))
         self._hang_up()
 
     def _hang_up(self) -> None:
@@ -281,8 +282,8 @@ class ClientConnection(asyncio.Protocol):
         self._closing = True
         if self._transport.can_write_eof():
             with contextlib.suppress(OSError):
-                self._transport.write_eof()
-        self._loop.call_later(_LINGER, self._transport.close)
+                self._outlet.write_eof()
+        self._loop.call_later(_LINGER, self._outlet.close)
 
     def _done(self, *, close: bool = False) -> None:
         request, self._answering, self._handler = self._answering, None, None
@@ -291,7 +292,7 @@ class ClientConnection(asyncio.Protocol):
         if close or self._parting or request is None or not request.keep_alive:
             self._queue.clear()
             self._closing = True
-            self._transport.close()
+            self._outlet.close()
         elif self._queue or not self._reading:
             self._advance()
 
@@ -313,7 +314,7 @@ class ClientConnection(asyncio.Protocol):
         content = wire.content(kind, body)
         if request is not None and request.method == "HEAD":
             content = content.removesuffix(body)
-        self._transport.write(b"".join((wire.head(status), fields, self._connection(), content)))
+        self._outlet.write(b"".join((wire.head(status), fields, self._connection(), content)))
         self._done()
 
     def begin_stream(self, status: int, fields: bytes) -> None:
@@ -326,16 +327,16 @@ class ClientConnection(asyncio.Protocol):
         """Write a piece."""
         if data:
             begun, self._begun = self._begun, b""
-            self._transport.write(b"%b%x\r\n%b\r\n" % (begun, len(data), data) if self._chunked else begun + data)
+            self._outlet.write(b"%b%x\r\n%b\r\n" % (begun, len(data), data) if self._chunked else begun + data)
 
     def end_stream(self, data: bytes = b"", *, close: bool = False) -> None:
         """Write the last piece and the end."""
         begun, self._begun = self._begun, b""
         if self._chunked:
             last = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-            self._transport.write(b"%b%b0\r\n\r\n" % (begun, last))
+            self._outlet.write(b"%b%b0\r\n\r\n" % (begun, last))
         else:
-            self._transport.write(begun + data)
+            self._outlet.write(begun + data)
         self._done(close=close or not self._chunked)
 
     def _connection(self) -> bytes:
@@ -362,12 +363,12 @@ class ClientConnection(asyncio.Protocol):
             self._reject(_Malformed(408, "the request did not arrive in time"))
             self._advance()
         elif self._stage == _IDLE and now - self._since > limit.keep_alive:
-            self._transport.close()
+            self._outlet.close()
 
     def close_when_idle(self) -> None:
         """Close unless something is being answered."""
         if not self._answering:
-            self._transport.close()
+            self._outlet.close()
 
     def abort(self) -> None:
         """Close now."""

@@ -21,6 +21,7 @@ from vedette.gateway.figures import Sum
 from vedette.gateway.keys import Admission
 from vedette.gateway.local import LocalPool
 from vedette.gateway.metrics import Metrics
+from vedette.gateway.outlet import Burst
 from vedette.gateway.plans import PlanTable
 from vedette.gateway.recorder import Recorder
 from vedette.gateway.settings import GatewaySettings
@@ -90,11 +91,13 @@ class Gateway:
         self._journal = self._begin_journal()
         # Three threads, so that a feed that hangs keeps neither outcomes nor plans from their way.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
-        self._pool, self._local = Pool(settings), LocalPool(settings, metrics)
+        burst = Burst()
+        self._pool, self._local = Pool(settings, burst), LocalPool(settings, metrics)
         table = PlanTable(self._pool, self._local, self._threads, self._environment, metrics, shared)
         recorder = Recorder(self._journal, metrics)
         admission = Admission(self._environment, settings.pepper_file)
-        self.app = GatewayApp(settings, table, metrics, recorder, admission, total=self._total, threads=self._threads)
+        self.app = GatewayApp(settings, table, metrics, recorder, admission, burst)
+        self.app.total, self.app.threads = self._total, self._threads
         self._stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         try:

@@ -7,11 +7,13 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 
 from vedette.catalog.budget import Period, Spent
 from vedette.catalog.key import KeyRing
 from vedette.gateway.feed import KeyFile, OutcomeSink, PlanFeed, PlanFile
 from vedette.kernel.errors import Corrupt
+from vedette.kernel.outage import Outage
 from vedette.lake.journal import Journal
 from vedette.routing.plan import TrafficPlan
 
@@ -31,7 +33,7 @@ class KeptFeed:
         self._plans: dict[str, TrafficPlan] = {}
         self._saved: dict[str, TrafficPlan] = {}
         self._lock = threading.Lock()
-        self._away = False
+        self._outage = Outage("asking for plans, of which the last stay in force,")
 
     def poll(self, since: int) -> tuple[int, Sequence[TrafficPlan]]:
         """Ask the feed; for all the plans there are, the file will do when it does not answer."""
@@ -41,11 +43,13 @@ class KeptFeed:
             kept = self._load() if since == 0 else ()
             if not kept:
                 raise
-            if not self._away:
-                self._away = True
-                _log.warning("the plan feed does not answer, the last plans stay in force: %s", error)
+            with self._lock:
+                if line := self._outage.failed(error, monotonic()):
+                    _log.warning("%s", line)
             return 0, kept
-        self._away = False
+        with self._lock:
+            if line := self._outage.succeeded(monotonic()):
+                _log.info("%s", line)
         if plans:
             self._keep(plans, everything=since == 0)
         return position, plans
@@ -107,6 +111,7 @@ class Shipping:
         self._folder, self._sink, self._interval = folder, sink, interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vedette-shipping", daemon=True)
+        self._outage = Outage("shipping outcomes, which wait in their journals,")
         self.shipped = self.failures = 0
 
     def start(self) -> None:
@@ -127,7 +132,7 @@ class Shipping:
 
     def _ship(self) -> bool:
         """Ship everything there is now; False when something has to wait."""
-        good = True
+        failed = ""
         for folder in self._folders():
             try:
                 self._ship_all(folder)
@@ -135,9 +140,13 @@ class Shipping:
                     _clear(folder)
             except Exception as error:  # noqa: BLE001 - the journal keeps what is not shipped, whatever is wrong
                 self.failures += 1
-                good = False
-                _log.warning("outcomes wait in %s: %s", folder, error)
-        return good
+                failed = f"{folder}: {error}"
+        if not failed:
+            if line := self._outage.succeeded(monotonic()):
+                _log.info("%s", line)
+        elif line := self._outage.failed(failed, monotonic()):
+            _log.warning("%s", line)
+        return not failed
 
     def _folders(self) -> Iterator[Path]:
         """Give where journals may be: a gateway without workers leaves its own in the folder itself."""

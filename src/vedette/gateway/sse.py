@@ -94,9 +94,7 @@ class EventStream:
         return self.feed(b"\n\n") if self._rest.strip() else b""
 
     def _read_each(self, events: bytes) -> Iterator[bytes]:
-        begin = 0
-        for match in _BLANK_LINE.finditer(events):
-            event, begin = events[begin : match.end()], match.end()
+        for event in _each(events):
             if self._passes(event):
                 yield event
             if self.finished or self.error is not None:
@@ -108,7 +106,7 @@ class EventStream:
         if b"data:" not in event:
             return True  # a comment that keeps the connection warm
         self.started = True
-        return self._read(event) if _first_mark(event, every_usage=True) < len(event) else True
+        return not (_DONE in event or _ERROR in event or _USAGE in event) or self._read(event)
 
     def _read(self, event: bytes) -> bool:
         lines: list[bytes] = []
@@ -158,6 +156,20 @@ def _first_to_read(events: bytes, *, every_usage: bool) -> int:
         return 0
     before = events.rfind(b"\n\n", 0, first)
     return before + 2 if before >= 0 else 0
+
+
+def _each(events: bytes) -> Iterator[bytes]:
+    """Cut whole events apart."""
+    begin, length = 0, len(events)
+    if b"\r" in events:
+        for match in _BLANK_LINE.finditer(events):
+            yield events[begin : match.end()]
+            begin = match.end()
+        return
+    while begin < length:
+        end = events.find(b"\n\n", begin) + 2
+        yield events[begin:end]
+        begin = end
 
 
 def end_of_last_event(data: bytes) -> int:

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 import httptools
 import msgspec
 
+from vedette.gateway.outlet import Burst, Outlet
 from vedette.gateway.settings import GatewaySettings
 
 Headers = list[tuple[bytes, bytes]]
@@ -106,6 +107,7 @@ class _Connection(asyncio.Protocol):
         "_held",
         "_keep",
         "_origin",
+        "_outlet",
         "_parser",
         "_parts",
         "_transport",
@@ -134,7 +136,7 @@ class _Connection(asyncio.Protocol):
         self.headers: Headers = []
         self.status = 0
         self.call, call.connection = call, self
-        self._transport.write(call.request)
+        self._outlet.write(call.request)
         if call.paused:
             self.hold(paused=True)
 
@@ -142,7 +144,7 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def close(self) -> None:
-        self._transport.close()
+        self._outlet.close()
 
     @property
     def usable(self) -> bool:
@@ -158,6 +160,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._outlet = Outlet(self._transport, self._origin.burst)
 
     def data_received(self, data: bytes) -> None:
         call = self.call
@@ -261,8 +264,10 @@ class _Connection(asyncio.Protocol):
 class Origin:
     """The connections to one scheme, host and port."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, settings: GatewaySettings) -> None:
-        self.host, self.port = host, port
+    def __init__(
+        self, host: str, port: int, tls: ssl.SSLContext | None, settings: GatewaySettings, burst: Burst
+    ) -> None:
+        self.host, self.port, self.burst = host, port, burst
         self._tls = tls
         self._settings = settings
         self._idle: deque[_Connection] = deque()
@@ -352,8 +357,8 @@ class Origin:
 class Pool:
     """All origins, by scheme, host and port."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: GatewaySettings, burst: Burst) -> None:
+        self._settings, self._burst = settings, burst
         self._origins: dict[tuple[str, str, int], Origin] = {}
         self._tls: ssl.SSLContext | None = None
 
@@ -363,7 +368,8 @@ class Pool:
         if key not in self._origins:
             if scheme == "https" and self._tls is None:
                 self._tls = ssl.create_default_context()
-            self._origins[key] = Origin(host, port, self._tls if scheme == "https" else None, self._settings)
+            tls = self._tls if scheme == "https" else None
+            self._origins[key] = Origin(host, port, tls, self._settings, self._burst)
         return self._origins[key]
 
     def sweep(self, now: float) -> None:

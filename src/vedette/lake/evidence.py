@@ -259,21 +259,18 @@ class LakeReader:
             .where(rollups.domain == domain, rollups.step == step, rollups.begins.between(first, last))
             .order_by(rollups.begins, rollups.plan_revision, rollups.version)
         )
-        found: dict[tuple[int, str], Sums] = {}
+        found: list[Minute] = []
         with self._database.reading() as connection:
-            for begins, version, stored in connection.execute(query):
-                if known := found.get((begins, version)):  # under another plan revision
-                    add_sums(known, sums_of(stored))
-                else:
-                    found[begins, version] = sums_of(stored)
-        return tuple(
-            Minute(
-                at=moment(begins * MINUTE),
-                version=version,
-                measures={name: Moments(*sums) for name, sums in found[begins, version].items()},
-            )
-            for begins, version in sorted(found)
-        )
+            for begins, rows in groupby(connection.execute(query), itemgetter(0)):
+                versions: dict[str, Sums] = {}
+                for _, version, stored in rows:
+                    if known := versions.get(version):  # under another plan revision
+                        add_sums(known, sums_of(stored))
+                    else:
+                        versions[version] = sums_of(stored)
+                at = moment(begins * MINUTE)
+                found += (Minute(at=at, version=name, measures=versions[name]) for name in sorted(versions))
+        return tuple(found)
 
     def flows(self, since: datetime, until: datetime, domains: Collection[str]) -> Mapping[str, Flow]:
         """Give how much traffic some domains had from the minute of `since` to before `until`, and how it went."""

@@ -4,16 +4,27 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Connection, select
 
+from vedette.evidence.summary import EMPTY, Moments
 from vedette.kernel.records import record
-from vedette.lake.admission import REQUESTS
 from vedette.lake.clock import MINUTE, microseconds
-from vedette.lake.rollups import STEPS, sums_of
+from vedette.lake.rollups import STEPS
 from vedette.lake.tables import Tables
 
 _MOST = 500  # names in one query
-_NONE = 0.0, 0.0, 0.0
+
+
+class _Sums(msgspec.Struct, gc=False):
+    """The measures of a roll-up that traffic is said by; others are passed over unread."""
+
+    requests: Moments[float] = EMPTY
+    error: Moments[float] = EMPTY
+    latency_ms: Moments[float] = EMPTY
+
+
+_sums_of = msgspec.msgpack.Decoder(_Sums).decode
 
 
 @record
@@ -76,17 +87,16 @@ def _minutes(
         some = rollups.domain.in_(names[first : first + _MOST])
         query = select(rollups.domain, rollups.begins, rollups.sums).where(some, rollups.step == STEPS[0], span)
         for domain, minute, stored in connection.execute(query):
-            sums = sums_of(stored)
-            judged, errors, _ = sums.get("error", _NONE)
-            timed, latency, _ = sums.get("latency_ms", _NONE)
+            sums = _sums_of(stored)
+            error, latency = sums.error, sums.latency_ms
             yield (
                 domain,
                 minute,
                 Flow(
-                    requests=sums.get(REQUESTS, _NONE)[0],
-                    judged=judged,
-                    errors=judged * errors,
-                    timed=timed,
-                    milliseconds=timed * latency,
+                    requests=sums.requests.n,
+                    judged=error.n,
+                    errors=error.sum,
+                    timed=latency.n,
+                    milliseconds=latency.sum,
                 ),
             )

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, MetaData, Table, inspect, select
 from sqlalchemy.schema import CreateSchema
 
+from vedette.evidence.summary import Moments
 from vedette.kernel.errors import Refused
 from vedette.lake.columns import Columns, outcome_of
 from vedette.lake.engine import LakeDatabase
@@ -91,7 +92,7 @@ def _roll_up(connection: Connection, tables: Tables, schema: str | None) -> None
         for row in connection.execute(query.execution_options(yield_per=_BATCH)):
             for step in STEPS:
                 key = RollupKey(domain, step, row.minute // step * step, row.plan_revision, row.version)
-                add_sums(found.setdefault(key, {}), {row.measure: (row.n, row.mean, row.centred)})
+                add_sums(found.setdefault(key, {}), {row.measure: Moments(row.n, row.mean, row.centred)})
         insert_rows(connection, tables.rollups, [rollup_row(key, sums) for key, sums in found.items()])
     for table in (minutes, series):
         table.drop(connection)

@@ -13,6 +13,7 @@ from msgspec import msgpack
 from sqlalchemy import Column, ColumnElement, Connection, Table, delete, func, select
 
 from vedette.evidence.outcome import OutcomeStatus
+from vedette.evidence.summary import Moments
 from vedette.lake.admission import REQUESTS
 from vedette.lake.cells import MOST_PARTS, CellKey, ExposureKey, merged
 from vedette.lake.clock import HOUR, MINUTE
@@ -32,11 +33,12 @@ class RollupKey(NamedTuple):
     version: str
 
 
-Sums = dict[str, tuple[float, float, float]]
-"""By measure: n, mean and centred second moment."""
+Sums = dict[str, Moments[float]]
+"""Moments by measure."""
 
 _encode = msgpack.Encoder().encode
-_decode = msgpack.Decoder(Sums).decode
+sums_of = msgpack.Decoder(Sums).decode
+"""Read the sums of a row."""
 
 STEPS = (1, 60, 1440)
 """Minutes in a minute, an hour and a day."""
@@ -89,8 +91,8 @@ class Deltas:
             sums: list[Sums] = [{} for _ in keys]
             for name, (rows, values) in measures.items():
                 places, moments = moments_by(group[rows], values)
-                for place, (n, mean, centred) in zip(places.tolist(), moments.tolist(), strict=True):
-                    sums[place][name] = n, mean, centred
+                for place, its_moments in zip(places.tolist(), moments.tolist(), strict=True):
+                    sums[place][name] = Moments(*its_moments)
             self._rollups.update(zip(keys, sums, strict=True))
 
     def _add_arms(self, columns: Columns, measures: Measures) -> None:
@@ -164,27 +166,21 @@ def merge_parts(
     connection.execute(table.insert(), {**key, "sums": merged(parts)})
 
 
-def sums_of(stored: bytes) -> Sums:
-    """Read the sums of a row."""
-    return _decode(stored)
-
-
 def add_sums(to: Sums, other: Sums) -> None:
     """Add sums to others."""
-    for name, (n, mean, centred) in other.items():
-        old_n, old_mean, old_centred = to.get(name) or (0.0, 0.0, 0.0)
-        share, shift = n / (old_n + n), mean - old_mean
-        to[name] = old_n + n, old_mean + shift * share, old_centred + centred + shift * shift * old_n * share
+    for name, moments in other.items():
+        known = to.get(name)
+        to[name] = known + moments if known else moments
 
 
 def rollup_row(key: RollupKey, sums: Sums) -> tuple[object, ...]:
     """Lay a roll-up out in the order of its table's columns."""
-    return (*key, sums[REQUESTS][0] if REQUESTS in sums else 0.0, _encode(sums))
+    return (*key, sums[REQUESTS].n if REQUESTS in sums else 0.0, _encode(sums))
 
 
 def _merge_rollups(tables: Tables, connection: Connection, rollups: dict[RollupKey, Sums]) -> None:
     """Add sums to the rows that are there; there is one writer, so nobody changes them in between."""
     for domain, step, begins, revision, version, _, stored in matching(connection, tables.rollups, list(rollups)):
-        add_sums(rollups[RollupKey(domain, step, begins, revision, version)], _decode(stored))
+        add_sums(rollups[RollupKey(domain, step, begins, revision, version)], sums_of(stored))
     rows = [rollup_row(key, sums) for key, sums in sorted(rollups.items(), key=itemgetter(0))]
     insert_rows(connection, tables.rollups, rows, replace=True)

@@ -80,10 +80,15 @@ def reuse_of(sums: Iterable[tuple[str, Sums]]) -> Reuse:
 
 def false_hits_of(sums: Iterable[tuple[str, Sums]]) -> FalseHits:
     """Say how many verified hits were false, all versions together, with the interval of their share."""
-    verdicts = sum((its.get("false_hit", EMPTY) for its in added(sums).values()), EMPTY)
-    verified, false = round(verdicts.n), round(verdicts.sum)
+    verified, false = verdicts_of(sums)
     low, high = sequential.proportion(false, verified, alpha=ALPHA)
     return FalseHits(verified=verified, false=false, low=low, high=high)
+
+
+def verdicts_of(sums: Iterable[tuple[str, Sums]]) -> tuple[int, int]:
+    """Count the hits that were verified, all versions together, and how many of them were false."""
+    verdicts = sum((its.get("false_hit", EMPTY) for _, its in sums), EMPTY)
+    return round(verdicts.n), round(verdicts.sum)
 
 
 def added(sums: Iterable[tuple[str, Sums]]) -> dict[str, dict[str, Moments[float]]]:

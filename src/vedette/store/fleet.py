@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, func, or_, select, true
 
 from vedette.catalog.lifecycle import DomainState
 from vedette.experiments.machine import Phase as ExperimentPhase
@@ -64,13 +64,15 @@ class FleetDomain:
 
 def fleet(connection: Connection, *, only: Collection[str] | None = None) -> tuple[FleetDomain, ...]:
     """Give every domain that was not deleted, by id; or only some."""
-    aliases = select(version_aliases.c.domain_id, version_aliases.c.version).where(version_aliases.c.alias == "stable")
+    aliases = select(version_aliases.c.domain_id, version_aliases.c.version).where(
+        version_aliases.c.alias == "stable", _among(version_aliases.c.domain_id, only)
+    )
     stable = {row.domain_id: row.version for row in connection.execute(aliases)}
     rollouts = _rollouts(connection, only)
-    experiments = _experiments(connection)
+    experiments = _experiments(connection, only)
     columns = (domains.c.id, domains.c.title, domains.c.state, domains.c.labels, domains.c.updated_at)
-    query = select(*columns).where(domains.c.state != DomainState.DELETED).order_by(domains.c.id)
-    rows = connection.execute(query if only is None else query.where(domains.c.id.in_(only)))
+    query = select(*columns).where(domains.c.state != DomainState.DELETED, _among(domains.c.id, only))
+    rows = connection.execute(query.order_by(domains.c.id))
     return tuple(
         FleetDomain(
             id=row.id,
@@ -86,11 +88,13 @@ def fleet(connection: Connection, *, only: Collection[str] | None = None) -> tup
     )
 
 
+def _among(column: Column[str], only: Collection[str] | None) -> ColumnElement[bool]:
+    return true() if only is None else column.in_(only)
+
+
 def _rollouts(connection: Connection, only: Collection[str] | None) -> dict[str, FleetRollout]:
     table = canary_deployments.c
-    newest = select(func.max(table.id)).group_by(table.domain_id)
-    if only is not None:
-        newest = newest.where(table.domain_id.in_(only))
+    newest = select(func.max(table.id)).where(_among(table.domain_id, only)).group_by(table.domain_id)
     columns = (
         table.id,
         table.name,
@@ -121,10 +125,11 @@ def _rollout(row: Any) -> FleetRollout:  # noqa: ANN401 - a row
     )
 
 
-def _experiments(connection: Connection) -> dict[str, list[FleetExperiment]]:
+def _experiments(connection: Connection, only: Collection[str] | None) -> dict[str, list[FleetExperiment]]:
     table, looks = multi_variant_tests.c, experiment_looks.c
     open_phases = (ExperimentPhase.RUNNING, ExperimentPhase.STOPPED)
-    wanted = select(table.id).where(or_(table.phase.in_(open_phases), table.awaiting_rollout != ""))
+    is_open = or_(table.phase.in_(open_phases), table.awaiting_rollout != "")
+    wanted = select(table.id).where(is_open, _among(table.domain_id, only))
     last = select(func.max(looks.id)).where(looks.experiment_id.in_(wanted)).group_by(looks.experiment_id)
     said = connection.execute(select(looks.experiment_id, looks.verdict).where(looks.id.in_(last)))
     verdicts = {row.experiment_id: row.verdict for row in said}
