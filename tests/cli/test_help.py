@@ -30,7 +30,7 @@ experiment plan|experiment create|experiment start|experiment ramp|experiment wa
 experiment stop-arm|experiment stop|experiment decide|experiment promote|experiment archive|experiment explain
 experiment breakdown|experiment interactions|experiment scores|experiment list|experiment show
 audit export|audit head|user invite|user list|user role|user remove|token create|token list|token revoke
-key create|key list|key update|key revoke|outcomes import"""
+key create|key list|key update|key revoke|outcomes import|outcomes list|outcomes erase"""
 
 
 def test_every_verb_there_should_be_is_there():

@@ -211,3 +211,19 @@ def test_a_domain_there_is_not_is_named_with_its_row(here, tmp_path):
     refused = here.run("outcomes", "import", str(path), code=3)
     assert "calls.jsonl, line 1: " in refused.stderr
     assert "payment" in refused.stderr
+
+
+def test_one_units_outcomes_are_listed_and_erased_as_typed(stage, calls):
+    """What is kept of a unit is listed; a dry run counts and keeps it; erasing leaves everybody else's."""
+    stage.serving()
+    stage.run("domain", "update", "payments", "--keep-units")
+    stage.run("outcomes", "import", str(calls), "--domain", "payments")
+    assert len(stage.json("outcomes", "list", "payments")["items"]) == 3
+    assert len(stage.json("outcomes", "list", "payments", "--unit", "ann")["items"]) == 2
+    assert stage.run("outcomes", "erase", "payments", "--unit", "ann", "--dry-run").stdout == (
+        "2 outcomes would be erased\n"
+    )
+    assert len(rows(stage)) == 3
+    assert stage.run("outcomes", "erase", "payments", "--unit", "ann", "--yes").stdout == "2 outcomes are erased\n"
+    assert [it.assigned for it in rows(stage)] == ["v2"]
+    assert "v2" in stage.run("outcomes", "list", "payments").stdout

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.gateway.stage import wait_for
 
 from vedette.catalog.domain import Assignment
+from vedette.catalog.unit import key_of, pseudonym
 from vedette.kernel.documents import dump
 from vedette.routing.choose import CompiledPlan
 from vedette.routing.plan import TrafficPlan
@@ -104,3 +106,27 @@ def test_missing_unit_policy_random_is_not_sticky(stage, unit):
     versions = [stage.chat(user=user).headers["x-vedette-version"] for _ in range(40)]
     assert set(versions) == {"v1", "v2"}
     assert {outcome.bucket for outcome in stage.outcomes(40)} == {-1}
+
+
+def test_a_domain_that_keeps_units_keeps_their_pseudonyms(stage):
+    """Each outcome has its unit's pseudonym there, none without a unit, and none at all where units are not kept."""
+    ann = pseudonym(key_of(b"a pepper for tests", "payments"), "ann")
+    stage.publish(stage.plan(keep_units=True))
+    stage.chat(user="ann")
+    assert stage.outcome().unit == ann
+    stage.chat(user="")
+    assert [it.unit for it in stage.outcomes(2)] == [ann, ""]
+    stage.publish(stage.plan(revision=2))
+    stage.chat(user="ann")
+    assert [it.unit for it in stage.outcomes(3)] == [ann, "", ""]
+
+
+def test_a_plan_that_keeps_units_is_refused_without_a_pepper(stage):
+    """A gateway that cannot make pseudonyms keeps the plan before, and says what is missing."""
+    stage.publish(stage.plan())
+    del stage.environment["VEDETTE_KEY_PEPPER"]
+    stage.feed.publish(stage.plan(revision=2, keep_units=True))
+    wait_for(lambda: stage.gateway.app.table.refused)
+    assert "has no pepper" in stage.gateway.app.table.refused["payments"].reason
+    stage.chat(user="ann")
+    assert stage.outcome().unit == ""

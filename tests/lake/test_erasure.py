@@ -10,7 +10,7 @@ from vedette.catalog.unit import key_of, pseudonym
 from vedette.evidence.outcome import Feedback
 from vedette.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 from vedette.kernel.records import evolve
-from vedette.lake import erasure, sealer
+from vedette.lake import erasure, lease, sealer
 from vedette.lake.journal import Journal
 from vedette.lake.outcomes import Lake
 from vedette.lake.record import Record
@@ -61,7 +61,7 @@ def test_a_unit_is_erased_from_spool_and_segments_and_nobody_else_is(lake, tmp_p
     lake.feedback([Feedback(outcome_id=it.id, measures={"correct": 1.0}) for it in judged])
     assert lake.count_unit("payments", ANN) == 6
     assert _ids(lake, unit=ANN) == gone
-    told = []
+    told: list[int] = []
     assert lake.erase_unit("payments", ANN, LATER, told.append) == 6
     assert told == [6]
     assert lake.count_unit("payments", ANN) == 0
@@ -195,7 +195,7 @@ def test_an_erasure_that_is_overtaken_begins_anew_and_at_last_says_so(local_lake
         if overtaken[0]:
             overtaken[0] -= 1
             with local_lake._database.writing() as connection:
-                sealer.lease.take(connection, local_lake._tables, "another", now=True)
+                lease.take(connection, local_lake._tables, "another", now=True)
         return found
 
     monkeypatch.setattr(erasure, "_rewritten", meddle)

@@ -13,9 +13,9 @@ from fastapi import Depends, Query
 from pydantic import Field
 
 from vedette.api.bodies import JsonBody, LinesBody
-from vedette.api.requests import NAMED, DomainId, OutcomeId, Pages, Plane, Read
+from vedette.api.requests import NAMED, DomainId, OutcomeId, Pages, Plane, Read, Write
 from vedette.api.routes import BODY, many, one, plain, router
-from vedette.control.outcomes import Shipped
+from vedette.control.outcomes import Erased, Shipped
 from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.fields import Instant
@@ -49,6 +49,23 @@ class OutcomeBatch:
     items: Annotated[tuple[Outcome, ...], Field(max_length=_BATCH)]
 
 
+@record
+class OneUnit:
+    """A unit, as the domain's requests name it, and the page of its outcomes that is wanted."""
+
+    unit: Annotated[str, Field(min_length=1, max_length=1000)]
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
+@record
+class UnitToErase:
+    """A unit, as the domain's requests name it; ``dryRun`` only counts what there is of it."""
+
+    unit: Annotated[str, Field(min_length=1, max_length=1000)]
+    dry_run: bool = False
+
+
 @routes.get("/domains/{domain}/outcomes", responses=many(404))
 def list_outcomes(
     plane: Plane,
@@ -64,6 +81,25 @@ def list_outcomes(
         domain, version=version, since=since, until=until, after=_read(pages.after), limit=pages.limit
     )
     return pages.give(Page(items=found.items, next=_cursor(found.after)))
+
+
+# A unit may be a person: it comes in the body, for addresses stand in the logs of whatever is between.
+@routes.post("/domains/{domain}/units/show", responses=plain(404, 409, *BODY))
+def show_unit(plane: Plane, domain: DomainId, body: Annotated[OneUnit, Depends(JsonBody(OneUnit))]) -> Page[Outcome]:
+    """List what is kept of one unit of a domain that keeps units, the newest first; the unit stands in the body."""
+    return plane.outcomes.of_unit(domain, body.unit, after=body.after, limit=body.limit)
+
+
+@routes.post("/domains/{domain}/units/erase", responses=one(404, 409, *BODY))
+def erase_unit(
+    plane: Plane, domain: DomainId, body: Annotated[UnitToErase, Depends(JsonBody(UnitToErase))], write: Write
+) -> Erased:
+    """Erase every outcome of one unit, those on their way too; sums, which hold no unit, stay as they are."""
+    return write.give(
+        lambda: plane.outcomes.erase_unit(
+            domain, body.unit, dry_run=body.dry_run, actor=write.actor, request_id=write.request_id
+        )
+    )
 
 
 @routes.get("/outcomes/{outcome}", responses=one(404))

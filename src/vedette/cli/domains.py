@@ -54,6 +54,11 @@ def _spec_options(function: F) -> F:
         click.option("--fallback/--no-fallback", default=None, help="Ask stable when the canary fails."),
         *_LIMIT_OPTIONS,
         click.option("--access", type=click.Choice(["open", "keys"]), help="Answer everybody, or callers with a key."),
+        click.option(
+            "--keep-units/--forget-units",
+            default=None,
+            help="Keep a pseudonym of its unit with each outcome, so that one unit's can be shown and erased.",
+        ),
     ]
     for option in reversed(options):
         function = option(function)
@@ -68,6 +73,8 @@ def _changed(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     top: dict[str, Any] = {name: said[name] for name in ("title", "description") if name in said}
     assignment |= {name: said[name] for name in ("unit", "header", "missing") if name in said}
     config |= {name: said[name] for name in ("timeout", "retries", "fallback", "access", "deadline") if name in said}
+    if "keep_units" in said:
+        config["keepUnits"] = said["keep_units"]
     if limits := {camel(name): said[name] for name in _LIMITS if name in said}:
         config["limits"] = {**config.get("limits", {}), **limits}
     if assignment:
@@ -259,6 +266,7 @@ def _card(found: "Domain") -> "Table":
             ("deadline", f"{config.deadline:g}s" if config.deadline else ""),
             ("access", config.access),
             ("limits", limits_of(config.limits)),
+            ("outcomes", "with their units' pseudonyms" if config.keep_units else ""),
             ("metrics", ", ".join(metric.name for metric in config.metrics)),
             ("created", when(found.created_at)),
             ("changed", when(found.updated_at)),

@@ -6,19 +6,25 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from vedette.cli import names
-from vedette.cli.output import text
+from vedette.cli.domains import NAME, more
+from vedette.cli.output import table, text, when
 from vedette.cli.session import Session
-from vedette.cli.verbs import Family, in_session, pairs
+from vedette.cli.verbs import WRITES, Family, in_session, page_options, pairs, yes
 from vedette.kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.table import Table
+
+    from vedette.evidence.outcome import Outcome
+    from vedette.store.pages import Page
+
 _FORMATS = ("csv", "parquet", "jsonl")
 
 outcomes = Family(
     "outcomes",
-    help="Bring outcomes and late judgements that did not come through a gateway.",
+    help="Bring outcomes and late judgements from elsewhere; list what is kept, and erase what is kept of one unit.",
     examples=(
         "vedette outcomes import history.csv --domain payments --dry-run",
         "vedette outcomes import labels.csv                # an id and measures: late judgements",
@@ -127,6 +133,60 @@ def import_(
         session.say(
             f"{found.aged:,} are older than {kept} days: they count in charts and sums, and are themselves not kept"
         )
+
+
+@outcomes.command(
+    "list",
+    examples=(
+        "vedette outcomes list payments",
+        "vedette outcomes list payments --unit ann@example.com   # what is kept of one unit",
+    ),
+)
+@NAME
+@click.option("--unit", default="", help="Only of this unit, as requests name it; the domain has to keep units.")
+@page_options
+@in_session
+def list_(session: Session, domain: str, unit: str, limit: int, after: str | None) -> None:
+    """List the outcomes of a domain, or of one of its units, the newest first."""
+    with session.open() as services:
+        if unit:
+            page = services.outcomes.of_unit(domain, unit, after=after, limit=limit)
+        else:
+            page = services.outcomes.page(domain, after=after, limit=limit)
+    session.show(page, _listed)
+    more(session, page)
+
+
+@outcomes.command(
+    "erase",
+    takes=WRITES,
+    examples=(
+        "vedette outcomes erase payments --unit ann@example.com --dry-run",
+        "vedette outcomes erase payments --unit ann@example.com --yes",
+    ),
+)
+@NAME
+@click.option("--unit", required=True, help="As requests name it. It stands in no log and in no record.")
+@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+@yes
+@in_session
+def erase(session: Session, domain: str, unit: str, dry_run: bool, yes: bool) -> None:  # noqa: FBT001 - flags
+    """Erase every outcome of one unit, for good; sums of many units, which hold none, stay as they are."""
+    with session.open() as services:
+        found = services.outcomes.erase_unit(domain, unit, dry_run=True)
+        if not dry_run:
+            session.confirm(f"Erase {found.outcomes:,} outcomes of that unit in {domain} for good?", yes=yes)
+            found = services.outcomes.erase_unit(domain, unit, actor=session.actor)
+    session.show(found, lambda it: text(f"{it.outcomes:,} outcomes {'would be' if it.dry_run else 'are'} erased"))
+
+
+def _listed(page: "Page[Outcome]") -> "Table":
+    rows = [(it.id, when(it.at), it.assigned, it.served, it.status, _said(it.measures)) for it in page.items]
+    return table(("ID", "AT", "ASSIGNED", "SERVED", "STATUS", "MEASURES"), rows)
+
+
+def _said(measures: "Mapping[str, float]") -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in sorted(measures.items()))
 
 
 def _matching(files: tuple[str, ...]) -> list[str]:

@@ -6,10 +6,11 @@
 from collections.abc import Iterator, Sequence
 
 from vedette.client.wire import Wire, named
-from vedette.control.outcomes import Shipped
+from vedette.control.outcomes import Erased, Shipped
 from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.documents import adapter, dump
 from vedette.lake.outcomes import FeedbackResult
+from vedette.store.pages import Page
 
 _MOST = 1000  # outcomes, and feedback, the API takes at once
 _LARGEST = 800_000  # bytes; it takes a million
@@ -46,6 +47,23 @@ class Outcomes:
             duplicate=sum(each.duplicate for each in found),
             unknown=tuple(dict.fromkeys(outcome_id for each in found for outcome_id in each.unknown)),
         )
+
+    def page(self, domain: str, *, after: str | None = None, limit: int = 50) -> Page[Outcome]:
+        """List the outcomes of a domain, the newest first."""
+        return self._wire.page(Outcome, f"/domains/{named(domain)}/outcomes", after=after, limit=limit)
+
+    def of_unit(self, domain: str, unit: str, *, after: str | None = None, limit: int = 50) -> Page[Outcome]:
+        """Give what is kept of a unit, the newest first."""
+        body = {"unit": unit, "after": after, "limit": limit}
+        return self._wire.ask(Page[Outcome], f"/domains/{named(domain)}/units/show", body)
+
+    def erase_unit(
+        self, domain: str, unit: str, *, dry_run: bool = False, actor: str = "", request_id: str = ""
+    ) -> Erased:
+        """Erase every outcome of a unit, those too that are on their way still; with ``dry_run`` only count them."""
+        path = f"/domains/{named(domain)}/units/erase"
+        body = {"unit": unit, "dryRun": dry_run}
+        return self._wire.send(Erased, "POST", path, body, actor=actor, request_id=request_id)
 
 
 class Lake:

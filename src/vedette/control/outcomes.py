@@ -2,17 +2,26 @@
 
 Outcomes and feedback are evidence, not changes of what vedette does, so they name no actor and leave no audit entry.
 Both may be brought again: an outcome is counted once by its id, and the first judgement by a measure stands.
+
+Of a domain that keeps units the outcomes of one can be listed, and erased, which is a change and leaves an entry. A
+unit may be a person, so neither its name nor its pseudonym stands in the record, in a log or in an error.
 """
 
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from vedette.catalog.unit import key_of, pseudonym
+from vedette.connectors import pepper
+from vedette.control.change import Changes
 from vedette.control.domains import Domains
 from vedette.control.experiments import MultiVariantTestManager
 from vedette.control.instruments import Instruments
 from vedette.evidence.outcome import Feedback, Outcome
-from vedette.kernel.errors import InvalidInput
+from vedette.kernel.errors import InvalidInput, Refused
 from vedette.kernel.records import evolve, record
 from vedette.lake.outcomes import FeedbackResult, Lake
+from vedette.store.pages import Page
 
 
 @record
@@ -23,12 +32,29 @@ class Shipped:
     duplicate: int
 
 
+@record
+class Erased:
+    """How many outcomes of a unit were erased, or would be."""
+
+    domain: str
+    outcomes: int
+    dry_run: bool = False
+
+
 class Outcomes:
-    """What comes from elsewhere into the lake."""
+    """What comes from elsewhere into the lake, and what is known of one unit."""
 
     def __init__(
-        self, lake: Lake, domains: Domains, experiments: MultiVariantTestManager, instruments: Instruments
+        self,
+        changes: Changes,
+        lake: Lake,
+        domains: Domains,
+        experiments: MultiVariantTestManager,
+        instruments: Instruments,
+        folder: Path,
     ) -> None:
+        self._changes = changes
+        self._folder = folder
         self._lake = lake
         self._domains = domains
         self._experiments = experiments
@@ -38,15 +64,18 @@ class Outcomes:
         """Record outcomes of domains and experiments there are, all of them or none; each is counted once by its id.
 
         An outcome says in ``exposures`` which arms of which experiments (by id or by name) its request was served with.
-        With ``remember`` an id is known for as long as sums are kept, not only as long as its outcome is.
+        With ``remember`` an id is known for as long as sums are kept, not only as long as its outcome is. A ``unit`` is
+        the unit itself: its pseudonym is stored where the domain keeps units, and nothing of it where it does not.
 
         Raises:
             NotFound: there is no such domain or experiment.
             InvalidInput: an outcome cannot be counted, or an experiment is of another domain, has no such arm, or has
                 not had that epoch.
         """
-        for domain in sorted({outcome.domain for outcome in outcomes}):
-            self._domains.get(domain)
+        known = {name: self._domains.get(name) for name in sorted({outcome.domain for outcome in outcomes})}
+        keeping = {name for name, domain in known.items() if domain.config.keep_units}
+        named = {it.domain for it in outcomes if it.unit} & keeping
+        keys = {name: self._key(name) for name in named}
         ids = self._ids(outcomes)
         items = [
             evolve(it, exposures=tuple(evolve(part, experiment=ids[part.experiment]) for part in it.exposures))
@@ -54,12 +83,78 @@ class Outcomes:
             else it
             for it in outcomes
         ]
+        items = [
+            evolve(it, unit=pseudonym(keys[it.domain], it.unit) if it.domain in keys else "") if it.unit else it
+            for it in items
+        ]
         stored = self._lake.ship(self._instruments.new_id(), items, remember=remember)
         return Shipped(stored=stored, duplicate=len(items) - stored)
 
     def judge(self, items: Sequence[Feedback]) -> FeedbackResult:
         """Add late judgements to outcomes; those of outcomes not there yet wait for them, for a day."""
         return self._lake.feedback(items)
+
+    def page(self, domain: str, *, after: str | None = None, limit: int = 50) -> Page[Outcome]:
+        """List the outcomes of a domain, the newest first.
+
+        Raises:
+            NotFound: there is no such domain.
+            InvalidInput: ``after`` is not the end of a page.
+        """
+        self._domains.get(domain)
+        found = self._lake.outcomes(domain, after=after or "", limit=limit)
+        return Page(items=found.items, next=found.after or None)
+
+    def of_unit(self, domain: str, unit: str, *, after: str | None = None, limit: int = 50) -> Page[Outcome]:
+        """Give what is kept of a unit, the newest first.
+
+        Raises:
+            NotFound: there is no such domain.
+            InvalidInput: no unit was named, or ``after`` is not the end of a page.
+            Refused: no units were ever kept here: there is no pepper.
+        """
+        found = self._lake.outcomes(domain, unit=self._known(domain, unit), after=after or "", limit=limit)
+        return Page(items=found.items, next=found.after or None)
+
+    def erase_unit(
+        self, domain: str, unit: str, *, dry_run: bool = False, actor: str = "", request_id: str = ""
+    ) -> Erased:
+        """Erase every outcome of a unit, those too that are on their way still; with ``dry_run`` only count them.
+
+        Sums hold no unit, and stay as they are. The record tells who erased how many, and not of whom.
+
+        Raises:
+            NotFound: there is no such domain.
+            InvalidInput: no unit was named.
+            Refused: no units were ever kept here: there is no pepper.
+            Unavailable: the outcomes cannot be read or written; nothing was erased.
+            Conflict: others kept on changing what is stored; nothing was erased.
+        """
+        known = self._known(domain, unit)
+        if dry_run:
+            return Erased(domain=domain, outcomes=self._lake.count_unit(domain, known), dry_run=True)
+
+        def tell(count: int) -> None:
+            with self._changes.begin(actor, request_id) as change:
+                change.record("outcomes.erase", domain=domain, resource=f"domain/{domain}", outcomes=count)
+
+        erased = self._lake.erase_unit(domain, known, self._instruments.now(), tell)
+        return Erased(domain=domain, outcomes=erased)
+
+    def _known(self, domain: str, unit: str) -> str:
+        self._domains.get(domain)
+        if not unit.strip():
+            raise InvalidInput("no unit was named")
+        return pseudonym(self._key(domain), unit)
+
+    def _key(self, domain: str) -> bytes:
+        seasoning = pepper.find(os.environ, self._folder / pepper.FILE)
+        if seasoning is None:
+            raise Refused(
+                f"no units of {domain!r} can be known: there is no pepper here",
+                hint=f"`vedette domain update {domain} --keep-units` begins; {pepper.VARIABLE} may hold the pepper",
+            )
+        return key_of(seasoning, domain)
 
     def _ids(self, items: Iterable[Outcome]) -> dict[str, str]:
         """Give the id of every experiment that outcomes name, having seen that each is one of theirs."""

@@ -173,6 +173,7 @@ def _read(span: ReceivedSpan, known: Callable[[str], bool]) -> Outcome | str:
         bucket=_bucket(said, domain),
         status=OutcomeStatus.ERROR if failed else OutcomeStatus.OK,
         measures={"error": float(failed), **_measures(span)},
+        unit=_text(said, UNIT),
     )
 
 

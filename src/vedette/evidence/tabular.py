@@ -115,6 +115,7 @@ class Layout:
             measures=measures,
             exposures=_exposures(cells),
             dimensions=self._dimensions(cells),
+            unit=self._said(cells, "unit"),
         )
 
     def feedback(self, cells: Cells) -> Feedback:

@@ -2,7 +2,10 @@
 
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from vedette.catalog.domain import Assignment
+from vedette.catalog.unit import pseudonym
 from vedette.gateway.plans import ServedPlan
 from vedette.gateway.request import Request
 from vedette.routing.assign import NOT_EXPOSED, Exposed
@@ -23,16 +26,14 @@ def assign(served: ServedPlan, request: Request, user: str, request_id: str) -> 
         UnitMissingError: the domain rejects requests without a unit.
     """
     compiled, assignment = served.compiled, served.plan.config.assignment
-    unit = ""
-    if assignment.unit == "user":
-        unit = user
-    elif assignment.unit == "header":
-        unit = _read(request, assignment.header.lower())
+    unit = _unit(assignment, request, user)
     experiments = compiled.experiments
     if unit:
         if experiments is None:
-            return compiled.choose(unit), NOT_EXPOSED
-        return compiled.assign(unit, _attributes(experiments.attributes, request, user))
+            choice, exposed = compiled.choose(unit), NOT_EXPOSED
+        else:
+            choice, exposed = compiled.assign(unit, _attributes(experiments.attributes, request, user))
+        return replace(choice, pseudonym=pseudonym(served.unit_key, unit)) if served.unit_key else choice, exposed
     if assignment.unit == "request" or assignment.missing == "random":
         choice = compiled.choose_at_random(random.random())  # noqa: S311 - a split, not a secret
         if experiments is None:
@@ -43,6 +44,13 @@ def assign(served: ServedPlan, request: Request, user: str, request_id: str) -> 
         return Choice(served.plan.stable, "stable", -1, -1), NOT_EXPOSED
     name = "the user field" if assignment.unit == "user" else f"the header {assignment.header}"
     raise UnitMissingError(f"domain {served.plan.domain!r} needs {name} to assign a version")
+
+
+def _unit(assignment: Assignment, request: Request, user: str) -> str:
+    """Read the unit of a request; empty where it has none."""
+    if assignment.unit == "user":
+        return user
+    return _read(request, assignment.header.lower()) if assignment.unit == "header" else ""
 
 
 def _attributes(wanted: Iterable[str], request: Request, user: str) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ import msgspec
 from vedette.catalog.backend import LocalBackend, OpenAIBackend
 from vedette.catalog.cache import Semantic
 from vedette.catalog.hedge import Hedge
+from vedette.catalog.unit import key_of
+from vedette.connectors import pepper
 from vedette.gateway.batching import Line
 from vedette.gateway.breaker import Circuit
 from vedette.gateway.cache import ResponseCache
@@ -137,6 +140,7 @@ class ServedPlan:
     circuits: Mapping[str, Circuit] | None  # by version, where there is a breaker
     cache: ResponseCache | None
     shared: SharedAnswers | None  # what other workers have got, where there is such a place
+    unit_key: bytes = b""  # under which pseudonyms of units are made, where they are kept
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def told(self, version: str, assigned: str) -> str:
@@ -169,8 +173,10 @@ class PlanTable:
         environment: Mapping[str, str],
         metrics: Metrics,
         shared: SharedCache | None = None,
+        pepper_file: str = "",
     ) -> None:
         self._metrics, self._shared = metrics, shared
+        self._pepper_file = Path(pepper_file) if pepper_file else None
         self.serving: Mapping[str, ServedPlan] = {}
         self.refused: Mapping[str, Refusal] = {}
         self._pool, self._local, self._threads, self._environment = pool, local, threads, environment
@@ -244,7 +250,22 @@ class PlanTable:
             shared=SharedAnswers(self._shared, plan.domain, plan.backends)
             if self._shared and plan.config.cache
             else None,
+            unit_key=self._unit_key(plan) if plan.config.keep_units else b"",
         )
+
+    def _unit_key(self, plan: TrafficPlan) -> bytes:
+        """Give the key of a domain that keeps units.
+
+        Raises:
+            VedetteError: there is no pepper to make it with; the plan before, which keeps none or can, stays in force.
+        """
+        seasoning = pepper.find(self._environment, self._pepper_file)
+        if seasoning is None:
+            raise InvalidInput(
+                "the domain keeps units, and this gateway has no pepper to make pseudonyms of them with",
+                hint=f"set {pepper.VARIABLE} to the one of the control plane",
+            )
+        return key_of(seasoning, plan.domain)
 
     def _target(self, plan: TrafficPlan, version: str) -> Target:
         backend = plan.backends[version]

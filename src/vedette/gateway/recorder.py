@@ -89,6 +89,7 @@ class Recorder:
                 measures,
                 exposed.exposures,
                 exposed.dimensions,
+                choice.pseudonym,
             )
         )
 

@@ -93,7 +93,9 @@ class Gateway:
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="vedette-gateway")
         burst = Burst()
         self._pool, self._local = Pool(settings, burst), LocalPool(settings, metrics)
-        table = PlanTable(self._pool, self._local, self._threads, self._environment, metrics, shared)
+        table = PlanTable(
+            self._pool, self._local, self._threads, self._environment, metrics, shared, settings.pepper_file
+        )
         recorder = Recorder(self._journal, metrics)
         admission = Admission(self._environment, settings.pepper_file)
         self.app = GatewayApp(settings, table, metrics, recorder, admission, burst)

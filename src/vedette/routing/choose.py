@@ -22,13 +22,15 @@ Arm = Literal["stable", "canary", "experiment"]
 class Choice:
     """What was chosen for a unit and where it stands: ``rank`` is the bucket's place in the order of exposure.
 
-    The arm is ``experiment`` where an experiment decided the version.
+    The arm is ``experiment`` where an experiment decided the version. ``pseudonym`` is its unit's, where the domain
+    keeps units and the request has one.
     """
 
     version: str
     arm: Arm
     bucket: int
     rank: int
+    pseudonym: str = ""
 
     def overruled(self, exposed: Exposed) -> "Choice":
         """Give the choice as experiments leave it: the same, unless one of them serves a version of its own."""
