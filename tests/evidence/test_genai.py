@@ -44,6 +44,7 @@ def test_spans_of_the_sdk_become_outcomes():
             bucket=bucket_of_unit("support", "ann"),
             status=OutcomeStatus.OK,
             measures={"error": 0.0, "latency_ms": 1500.0, "tokens_in": 120.0, "tokens_out": 34.0, "ttft_ms": 250.0},
+            unit="ann",
         ),
         Outcome(
             id="00abcdef000000000000000000000003-00000000000000a4",

@@ -1,6 +1,7 @@
 """Many experiments on one domain through a real gateway, with a rollout beside them, moved by the real reconciler."""
 
 import asyncio
+import hashlib
 import itertools
 import json
 import threading
@@ -12,14 +13,16 @@ from scipy.stats import chi2_contingency, chisquare
 from tests.gateway.stage import QUICK, wait_for
 from tests.gateway.upstream import MockUpstream
 
-import vedette
 from vedette.catalog.domain import Assignment, DomainConfig, DomainSpec
 from vedette.catalog.version import VersionSpec
+from vedette.control.instruments import Instruments
+from vedette.control.plane import open_plane
 from vedette.experiments.metrics import MetricUse
 from vedette.experiments.spec import ExperimentSpec, Variant
 from vedette.gateway.server import Gateway
 from vedette.gateway.settings import GatewaySettings
 from vedette.kernel.documents import load
+from vedette.kernel.ids import uuid7
 from vedette.routing.override import Override
 
 DOMAIN = "support"
@@ -30,11 +33,23 @@ METRICS = (
 )
 
 
+class Dice(Instruments):
+    """Dice that fall the same in every run: who is in which arm follows from the ids of rollouts and experiments."""
+
+    def __init__(self):
+        self.made = 0
+
+    def new_id(self, after=""):  # noqa: ARG002 - each is greater than those before
+        """Give the next id."""
+        self.made += 1
+        return uuid7(1_760_000_000_000 + self.made, hashlib.sha256(self.made.to_bytes(8)).digest()[:10])
+
+
 class World:
     """A plane, a gateway fed by it that ships to it, and a mock backend, all in this process."""
 
     def __init__(self, folder):
-        self.plane = vedette.open(folder / "data", actor="ada")
+        self.plane = open_plane(folder / "data", actor="ada", instruments=Dice())
         self.upstream = MockUpstream()
         self.loop = uvloop.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)

@@ -108,8 +108,8 @@ def test_a_sealer_that_was_overtaken_undoes_only_its_own(lake_url, sealing, fold
     other, write = Lake(lake_url, segments=folder), SegmentFolder.write
     overtaken: list[str] = []
 
-    def slow(self, *arguments):
-        segment = write(self, *arguments)
+    def slow(self, *arguments, **more):
+        segment = write(self, *arguments, **more)
         if not overtaken:
             overtaken.append(segment.name)
             lapse(sealing)

@@ -51,11 +51,9 @@ class OutcomeBatch:
 
 @record
 class OneUnit:
-    """A unit, as the domain's requests name it, and the page of its outcomes that is wanted."""
+    """A unit, as the domain's requests name it."""
 
     unit: Annotated[str, Field(min_length=1, max_length=1000)]
-    after: str | None = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 50
 
 
 @record
@@ -85,9 +83,12 @@ def list_outcomes(
 
 # A unit may be a person: it comes in the body, for addresses stand in the logs of whatever is between.
 @routes.post("/domains/{domain}/units/show", responses=plain(404, 409, *BODY))
-def show_unit(plane: Plane, domain: DomainId, body: Annotated[OneUnit, Depends(JsonBody(OneUnit))]) -> Page[Outcome]:
+def show_unit(
+    plane: Plane, domain: DomainId, pages: Pages, body: Annotated[OneUnit, Depends(JsonBody(OneUnit))]
+) -> Page[Outcome]:
     """List what is kept of one unit of a domain that keeps units, the newest first; the unit stands in the body."""
-    return plane.outcomes.of_unit(domain, body.unit, after=body.after, limit=body.limit)
+    found = plane.outcomes.of_unit(domain, body.unit, after=_read(pages.after), limit=pages.limit)
+    return Page(items=found.items, next=_cursor(found.next or ""))
 
 
 @routes.post("/domains/{domain}/units/erase", responses=one(404, 409, *BODY))

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlencode
 
 from vedette.client.wire import Wire, named
 from vedette.control.outcomes import Erased, Shipped
@@ -54,8 +55,8 @@ class Outcomes:
 
     def of_unit(self, domain: str, unit: str, *, after: str | None = None, limit: int = 50) -> Page[Outcome]:
         """Give what is kept of a unit, the newest first."""
-        body = {"unit": unit, "after": after, "limit": limit}
-        return self._wire.ask(Page[Outcome], f"/domains/{named(domain)}/units/show", body)
+        query = urlencode({"limit": limit} | ({"after": after} if after else {}))
+        return self._wire.ask(Page[Outcome], f"/domains/{named(domain)}/units/show?{query}", {"unit": unit})
 
     def erase_unit(
         self, domain: str, unit: str, *, dry_run: bool = False, actor: str = "", request_id: str = ""
