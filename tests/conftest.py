@@ -26,6 +26,7 @@ _LONG = (
     "control/test_crashes.py",
     "database/test_failover.py",
     "database/test_cuts.py",
+    "database/test_replicas.py",
 )
 """Files that take long however few tests they hold: begun first, so that no worker waits for another at the end."""
 

@@ -313,8 +313,9 @@ def _lake_replaced(plane: ControlPlane, content: bytes) -> Iterator[None]:
     ("database", "unreadable"),
     [("sqlite_url", _lake_away), ("postgres_url", _lake_away), ("sqlite_url", _lake_damaged)],
 )
-def test_unreadable_outcomes_hold_and_a_person_can_still_abort(request, database, unreadable):
-    """While outcomes cannot be read nothing is promoted or taken back, past any deadline, but by a person."""
+def test_unreadable_outcomes_hold_and_a_person_can_still_abort(request, database, unreadable, caplog):
+    """While outcomes cannot be read nothing is promoted or taken back but by a person, and the log says so once."""
+    caplog.set_level(logging.INFO, "vedette.control.reconcile")
     steps = [{"weight": 50, "bake": 5, "deadline": 20}, {"weight": 100, "bake": 5}]
     with open_plane(request.getfixturevalue(database), instruments=Clock()) as plane:
         prepare(plane, "pay", "law")
@@ -339,3 +340,7 @@ def test_unreadable_outcomes_hold_and_a_person_can_still_abort(request, database
             clock.go(PASS)
         assert plane.canary.get("pay").status.phase is Phase.PROMOTED
         assert plane.governance.verify() == ()
+        what = f"reading the evidence of rollout {plane.canary.get('pay').id} "
+        told = [(it.levelname, it.message.removeprefix(what)) for it in caplog.records if it.message.startswith(what)]
+        assert [level for level, _ in told] == ["WARNING", "INFO"]
+        assert told[1][1].startswith("succeeds again; it failed 5 times")

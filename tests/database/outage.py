@@ -78,7 +78,7 @@ def suffer(pair: Pair, folder: Path) -> Seen:
         process, addresses = stack.enter_context(_serving(f"{pair.url}&application_name=serving", folder))
         _prepare(plane, backend)
         until(lambda: ask(addresses["gateway"]).status_code == 200)
-        turn = stack.enter_context(_asking(addresses["gateway"], seen))
+        turn = stack.enter_context(asking(addresses["gateway"], seen.answers))
         plane.canary.deploy_with_rollout("payments", "v2", {"steps": _STEPS})
         until(lambda: plane.canary.get("payments").status.step_since is not None)
         holder = stack.enter_context(closing(Store(pair.url)))
@@ -235,21 +235,23 @@ def _serving(url: str, folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]"
 
 
 @contextmanager
-def _asking(gateway: str, seen: Seen) -> Iterator[Callable[[str], None]]:
+def asking(gateway: str, answers: dict[str, list[tuple[int, str]]]) -> Iterator[Callable[[str], None]]:
     """Ask without a pause; gives what is told which time begins: an answer belongs to the one it was asked in."""
-    now, stop = [""], threading.Event()
+    now, stop, idle = [""], threading.Event(), threading.Event()
 
     def work() -> None:
         while not stop.wait(0.01):
+            idle.clear()
             time = now[0]
             if time:
                 answer = ask(gateway)
-                seen.answers[time].append((answer.status_code, answer.headers["x-vedette-request-id"]))
+                answers[time].append((answer.status_code, answer.headers["x-vedette-request-id"]))
+            idle.set()
 
     def turn(time: str) -> None:
-        seen.answers[time] = []
+        answers[time] = []
         now[0] = time
-        until(lambda: seen.answers[time] or not time)
+        until(lambda: answers[time] if time else idle.is_set())
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from vedette.control.experiment_look import analyse, evidence_of, is_watched, metrics_of, units_of
+from vedette.control.passes import warned
 from vedette.control.traffic import Traffic
 from vedette.evidence.metric import Metric, MetricKind
 from vedette.evidence.summary import EMPTY
@@ -153,7 +154,7 @@ def _now(
     if stored.spec.offline or not is_watched(stored):
         said = reason("finished", f"the experiment is {status.phase}; no look is taken by itself")
         return Decision(action=Action.HOLD, reasons=(said,)), results(connection, lake, stored)
-    metrics, evidence = metrics_of(connection, stored), evidence_of(lake, stored)
+    metrics, evidence = metrics_of(connection, stored), evidence_of(lake, stored, warned)
     step = advance(stored.spec, status, metrics, evidence, now)
     if evidence is None:
         return step.decision, None

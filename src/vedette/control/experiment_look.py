@@ -1,12 +1,12 @@
 """Gathering one look at an experiment: from the store where it is, from the lake or its scores what happened."""
 
-import logging
 from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from vedette.catalog.domain import DomainConfig
+from vedette.control.passes import Unread
 from vedette.evidence.experiment import ExperimentEvidence
 from vedette.evidence.joint import JointMoments, together
 from vedette.experiments.advance import look_at, look_at_pairs, progress_of
@@ -21,8 +21,6 @@ from vedette.kernel.errors import Corrupt, Refused, Unavailable
 from vedette.lake.evidence import LakeReader
 from vedette.store import domains, experiments
 from vedette.store.experiments import ExperimentLook, StoredExperiment
-
-log = logging.getLogger(__name__)
 
 GROWTH = 1.05
 """A look is kept when so many times the units of the last kept one were seen: kept looks grow with the logarithm."""
@@ -50,12 +48,12 @@ def metrics_of(connection: Connection, stored: StoredExperiment) -> tuple[Measur
     return measured(domains.get(connection, stored.domain).config, stored.spec)
 
 
-def evidence_of(lake: LakeReader, stored: StoredExperiment) -> ExperimentEvidence | None:
-    """Give what the arms of an experiment did; None where that cannot be read."""
+def evidence_of(lake: LakeReader, stored: StoredExperiment, unread: Unread) -> ExperimentEvidence | None:
+    """Give what the arms of an experiment did; None where that cannot be read, and ``unread`` is told why."""
     try:
         return lake.experiment(stored.domain, stored.id)
     except (Unavailable, Corrupt) as error:
-        log.warning("the evidence of experiment %s cannot be read: %s", stored.id, error)
+        unread(error)
         return None
 
 

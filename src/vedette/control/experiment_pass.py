@@ -10,6 +10,7 @@ from vedette.control.experiment_commit import commit
 from vedette.control.experiment_look import Told, evidence_of, kept, last_told, metrics_of, telling, units_of
 from vedette.control.experiment_promotion import rollout_name, take_live, winners_rollout
 from vedette.control.instruments import Instruments
+from vedette.control.passes import Unread
 from vedette.control.rollouts import CanaryDeployment
 from vedette.control.traffic import Traffic
 from vedette.experiments.advance import RECONCILER, advance
@@ -42,8 +43,10 @@ class ExperimentMover:
         """Forget what was told of all experiments but these ids: another replica may have looked since."""
         self._told = {it: told for it, told in self._told.items() if it in but}
 
-    def move(self, stored: StoredExperiment, lease: Lease) -> bool:
+    def move(self, stored: StoredExperiment, lease: Lease, unread: Unread) -> bool:
         """Take one look, or try to take a winner live; say whether anything was changed.
+
+        ``unread`` is told why evidence cannot be read; then nothing is done.
 
         Raises:
             LeaseLost: another replica holds the experiment now; nothing was written.
@@ -58,7 +61,7 @@ class ExperimentMover:
             metrics = metrics_of(connection, stored)
             if stored.id not in self._told:
                 self._told[stored.id] = last_told(connection, stored)
-        evidence = evidence_of(self._lake, stored)
+        evidence = evidence_of(self._lake, stored, unread)
         if evidence is None:
             return False
         step = advance(stored.spec, stored.status, metrics, evidence, now)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from vedette.control.look import lease_name, take_look
+from vedette.control.passes import warned
 from vedette.control.readings import Ask, Outside, Wanted
 from vedette.control.traffic import Traffic
 from vedette.evidence.metric import Metric
@@ -91,7 +92,7 @@ def explain(
     asked: what they said is in the last look that the reconciler stored.
     """
     looks = rollouts.looks(connection, stored.id, limit=1, newest_first=True).items
-    look = take_look(connection, lake, traffic, stored, now, _recalled(stored, looks))
+    look = take_look(connection, lake, traffic, stored, now, _recalled(stored, looks), warned)
     name = lease_name(stored)
     watched = leases.watched(connection, [name])[name]
     step = advance(stored.spec, stored.status, look, Moment(utc=now, watched=watched))

@@ -1,6 +1,5 @@
 """Gathering one look at a rollout: from the store where it is, from the lake what happened."""
 
-import logging
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from sqlalchemy import Connection
 
 from vedette.catalog.domain import DomainConfig
 from vedette.control.commit import UNDO
+from vedette.control.passes import Unread
 from vedette.control.readings import Ask, Wanted
 from vedette.control.traffic import Traffic
 from vedette.evidence.counters import Window
@@ -23,8 +23,6 @@ from vedette.rollouts.observation import exposures, observe
 from vedette.store import domains, plans, rollouts, versions
 from vedette.store.plans import StoredPlan
 from vedette.store.rollouts import StoredRollout
-
-log = logging.getLogger(__name__)
 
 _RECENT = timedelta(minutes=2)
 _ENOUGH = 20
@@ -41,11 +39,17 @@ def lease_name(stored: StoredRollout) -> str:
 
 
 def take_look(
-    connection: Connection, lake: LakeReader, traffic: Traffic, stored: StoredRollout, now: datetime, ask: Ask
+    connection: Connection,
+    lake: LakeReader,
+    traffic: Traffic,
+    stored: StoredRollout,
+    now: datetime,
+    ask: Ask,
+    unread: Unread,
 ) -> Look:
     """Gather all that one look at a rollout sees; evidence that cannot be read makes it ``readable=False``.
 
-    ``ask`` gives, at once, what is known of metrics that have a source.
+    ``ask`` gives, at once, what is known of metrics that have a source; ``unread`` is told why evidence cannot be read.
     """
     spec, status = stored.spec, stored.status
     newest = plans.current(connection, stored.domain)
@@ -76,7 +80,7 @@ def take_look(
         )
         healthy = _is_healthy(lake, stored.domain, stable, now)
     except (Unavailable, Corrupt) as error:
-        log.warning("the evidence of rollout %s cannot be read: %s", stored.id, error)
+        unread(error)
         return evolve(bare, readable=False)
     if config.assignment.missing == "stable" and config.assignment.unit != "request":
         evidence = evidence.with_units()

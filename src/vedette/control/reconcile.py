@@ -18,7 +18,7 @@ from vedette.control.foundation import Ground
 from vedette.control.holding import Holding
 from vedette.control.instruments import Instruments
 from vedette.control.look import lease_name, take_look
-from vedette.control.passes import passing
+from vedette.control.passes import Failing, passing
 from vedette.control.readings import Readings
 from vedette.control.rollouts import CanaryDeployment
 from vedette.control.traffic import Traffic
@@ -58,7 +58,7 @@ class Reconciler:
         self._instruments = instruments
         self._holding = Holding(changes, instruments, ttl)
         self._last_looks: dict[str, object] = {}
-        self._broken: dict[str, Outage] = {}
+        self._failing = Failing(instruments, log)
         self._readings = Readings(instruments)
         canary = CanaryDeployment(Ground(changes=changes, traffic=traffic, lake=lake, instruments=instruments))
         self._experiments = ExperimentMover(changes, traffic, lake, canary, instruments)
@@ -86,7 +86,7 @@ class Reconciler:
             self._experiments.forget()
         self._last_looks = {it.id: self._last_looks[it.id] for it in active if it.id in self._last_looks}
         self._experiments.forget(but={it.id for it in tests})
-        self._broken = {name: broken for name, broken in self._broken.items() if name in self._holding}
+        self._failing.keep({name for name in names if name in self._holding})
         self._readings.keep({it.id for it in active if lease_name(it) in self._holding})
         moves = [(f"rollout {it.id}", lease_name(it), partial(self._move, it)) for it in active]
         moves += [
@@ -110,18 +110,17 @@ class Reconciler:
             log.info("%s moved meanwhile: %s", what, error)
         except Unavailable:
             raise  # the store itself: nothing else would fare better
-        except Exception as error:  # one that breaks, in whatever way, must not stop the others from being watched
-            broken = self._broken.setdefault(lease, Outage(f"moving {what}"))
-            if line := broken.failed(error, self._instruments.monotonic()):
-                log.exception("%s", line)
+        except Exception as error:  # noqa: BLE001 - one that breaks, in whatever way, must not keep others from being moved
+            self._failing.failed(lease, f"moving {what}", error)
         else:
-            if mended := self._broken.pop(lease, None):
-                log.info("%s", mended.succeeded(self._instruments.monotonic()))
+            self._failing.succeeded(lease, f"moving {what}")
             return moved
         return False
 
     def _move_experiment(self, stored: StoredExperiment) -> bool:
-        return self._experiments.move(stored, self._holding.lease(experiment_look.lease_name(stored)))
+        lease = self._holding.lease(experiment_look.lease_name(stored))
+        with self._failing.reading(lease.name, f"reading the evidence of experiment {stored.id}") as unread:
+            return self._experiments.move(stored, lease, unread)
 
     def _move(self, stored: StoredRollout) -> bool:
         lease, watched = self._holding.lease(lease_name(stored)), self._holding.watched(lease_name(stored))
@@ -129,7 +128,9 @@ class Reconciler:
         with self._changes.reading() as connection:
             if rollouts.get(connection, stored.id).revision != stored.revision:
                 return False
-            look = take_look(connection, self._lake, self._traffic, stored, now, partial(self._readings.of, now=now))
+            asked = partial(self._readings.of, now=now)
+            with self._failing.reading(lease.name, f"reading the evidence of rollout {stored.id}") as unread:
+                look = take_look(connection, self._lake, self._traffic, stored, now, asked, unread)
         step = advance(stored.spec, stored.status, look, Moment(utc=now, watched=watched))
         seen = self._changed(stored, look, step, Moment(utc=now, watched=watched))
         if step.status != stored.status:
