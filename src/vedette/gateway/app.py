@@ -15,6 +15,7 @@ from vedette.gateway import metrics as prometheus
 from vedette.gateway import ofrep, wire
 from vedette.gateway.assign import UnitMissingError, assign
 from vedette.gateway.budgets import Ledger, NotedTicket
+from vedette.gateway.context import UnderWay
 from vedette.gateway.deadlines import Deadlines
 from vedette.gateway.exchange import Exchange
 from vedette.gateway.figures import Scrape, Sum
@@ -62,7 +63,7 @@ class GatewayApp:
     threads: Executor | None = None  # to ask it on
     names: RequestNames = field(default_factory=RequestNames)
     connections: set[ClientConnection] = field(default_factory=set)
-    exchanges: set[Exchange] = field(default_factory=set)
+    exchanges: set[UnderWay] = field(default_factory=set)
     deadlines: Deadlines = field(init=False)
     limiter: Limiter = field(init=False)
     ledger: Ledger = field(init=False)

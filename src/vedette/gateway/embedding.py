@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -14,11 +13,9 @@ from vedette.gateway.breaker import Circuit
 from vedette.gateway.likeness import Vector, unit
 from vedette.gateway.openai import EMBEDDINGS, Ask
 from vedette.gateway.semantic import Embedded
+from vedette.gateway.target import Target
 from vedette.gateway.upstream import Call, Failure, Headers
 from vedette.kernel.ids import uuid7
-
-if TYPE_CHECKING:
-    from vedette.gateway.plans import Target
 
 _LARGEST = 1 << 20  # bytes of an answer
 _BREAKER = Breaker(minimum=5)
@@ -39,7 +36,7 @@ _SAID = msgspec.json.Decoder(_Said)
 class RemoteEmbedding:
     """A backend that makes vectors; left alone while it fails."""
 
-    def __init__(self, target: "Target", wait: float) -> None:
+    def __init__(self, target: Target, wait: float) -> None:
         self._target, self._wait = target, wait
         self._circuit = Circuit(_BREAKER)
 
@@ -56,7 +53,7 @@ class RemoteEmbedding:
 class Asked:
     """One question to such a backend; told of its answer by a `Call`."""
 
-    def __init__(self, target: "Target", circuit: Circuit, told: Embedded) -> None:
+    def __init__(self, target: Target, circuit: Circuit, told: Embedded) -> None:
         self._target, self._circuit, self._told = target, circuit, told
         self._call: Call | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -13,6 +13,7 @@ from typing import Protocol
 from vedette.catalog.hedge import Hedge
 from vedette.gateway import retry
 from vedette.gateway.openai import Ask
+from vedette.gateway.target import Target
 from vedette.gateway.upstream import Call, Failure, Headers, Receiver
 
 _BURST = 5.0  # requests that may be asked twice at the start, and after a quiet time
@@ -24,23 +25,12 @@ class Twice(Receiver, Protocol):
     def hedged(self) -> None: ...  # noqa: D102 - the class says it
 
 
-class Askable(Protocol):
-    """What can be asked: a version of a domain."""
-
-    timeout: float
-
-    @property
-    def idle(self) -> bool: ...  # noqa: D102 - as a target's
-
-    def call(self, receiver: Receiver, ask: Ask, headers: Headers, request_id: str, *, fresh: bool) -> Call: ...  # noqa: D102 - as a target's
-
-
 class HedgedTarget:
     """A version that is asked a second time when it is late."""
 
     __slots__ = ("_left", "_policy", "_target", "timeout")
 
-    def __init__(self, target: Askable, policy: Hedge) -> None:
+    def __init__(self, target: Target, policy: Hedge) -> None:
         self._target, self._policy = target, policy
         self.timeout = target.timeout
         self._left = _BURST
