@@ -1,10 +1,12 @@
 """Write the reference pages that are drawn from the code: `python -m scripts.reference` (tests compare them)."""
 
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vedette.api.app import create_app
 from vedette.control.plane import open_plane
@@ -13,9 +15,11 @@ from vedette.evidence.source import PrometheusSource
 from vedette.experiments.machine import TRANSITIONS as EXPERIMENT_TRANSITIONS
 from vedette.experiments.verdict import STATUSES
 from vedette.gateway.metrics import Metrics
-from vedette.gateway.settings import GatewaySettings
+from vedette.gateway.settings import SAID_ELSEWHERE, GatewaySettings
 from vedette.governance.roles import GRANTS, Role
+from vedette.kernel.clock import say_duration
 from vedette.kernel.decision import REASONS
+from vedette.kernel.fields import Bytes, Percent, Seconds
 from vedette.kernel.records import camel
 from vedette.rollouts.machine import ACTIVE
 from vedette.rollouts.machine import TRANSITIONS as ROLLOUT_TRANSITIONS
@@ -128,12 +132,43 @@ def _default(field: "Field[object]") -> str:
 
 
 def gateway_settings() -> str:
-    """Render every setting of a gateway with its default."""
-    rows = "\n".join(f"| `{field.name}` | `{field.default!r}` |" for field in fields(GatewaySettings))
-    return (
-        "# Gateway settings\n\n`vedette.gateway.settings.GatewaySettings`; times in seconds, sizes in bytes. What each "
-        f"one bounds stands beside it in that file.\n\n| setting | default |\n|---|---|\n{rows}\n"
+    """Render every setting of a gateway: how it is written, its default, and what the comment beside it says."""
+    meanings = dict(re.findall(r"^    (\w+): .+  # (.+)$", inspect.getsource(GatewaySettings), re.MULTILINE))
+    rows = "\n".join(
+        f"| `{camel(field.name)}` | `{_written(field)}` | {meanings[field.name]} |"
+        for field in fields(GatewaySettings)
+        if field.name not in SAID_ELSEWHERE
     )
+    return f"# Gateway settings\n\n{_SETTINGS}\n\n| setting | default | what |\n|---|---|---|\n{rows}\n"
+
+
+def _written(field: "Field[Any]") -> str:
+    """Write a default as a file of settings would."""
+    default: Any = field.default
+    if field.type is Seconds:
+        return say_duration(default)
+    if field.type is Percent:
+        return f"{default:g}%"
+    if field.type is Bytes:
+        power = max(power for power in range(4) if default % 1024**power == 0)
+        return f"{default // 1024**power}{('', 'KiB', 'MiB', 'GiB')[power]}"
+    return str(default)
+
+
+_SETTINGS = """What an operator sets about a gateway, for all domains: in a YAML file that `vedette serve` and
+`vedette gateway` are given by `--gateway-settings` or `VEDETTE_GATEWAY_SETTINGS`. What is not in it has its default.
+`kill -HUP` reads it again and replaces the workers one by one, without a request failing; a file with a mistake is
+refused whole, and they stay as they are.
+
+```yaml
+# gateway.yaml
+requestLimit: 32MiB
+drainTimeout: 60s        # less than Kubernetes' terminationGracePeriodSeconds
+```
+
+Times are `250ms`, `90s`, `1h30m` or a number of seconds; sizes `64KiB`, `16MiB`, `1GB` or a number of bytes. What a
+single domain is served with (limits, deadlines, retries, caches) is
+[its own configuration](../guides/protect-a-domain.md)."""
 
 
 def api() -> str:

@@ -227,6 +227,62 @@ def test_a_wrong_interval_address_or_database_is_refused(here):
     here.run("serve", "--port", "0", code=2)
 
 
+def test_limits_of_the_gateway_are_read_from_a_file_again_on_sighup(here):
+    """Settings in a file hold; SIGHUP brings other ones into force, and a file with a mistake changes nothing."""
+    file = here.folder.parent / "gateway.yaml"
+    file.write_text("requestLimit: 2kB\n")
+
+    def refused(server: Server) -> str:
+        answer = httpx.post(f"{server.gateway}/v1/chat/completions", content=b"x" * 5000, timeout=PATIENCE)
+        return str(answer.json()["error"]["message"])
+
+    with serving(here.folder, "--gateway-settings", str(file)) as server:
+        assert "2000 bytes" in refused(server)
+        file.write_text("requestLimit: 3kB\n")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "3000 bytes" in refused(server))
+        file.write_text("requestLimit: 4kB\nrequestLmit: 4kB\n")
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.stderr is not None
+        said = next(line for line in server.process.stderr if "the workers stay as they are" in line)
+        assert "gateway.yaml:2:1: requestLmit: unknown field" in said
+        assert "3000 bytes" in refused(server)
+        assert server.end()[0] == 0
+
+
+TOLD_ANOTHER_THREAD = """
+import signal, threading
+from vedette.cli.running import Ends
+
+ends, waits = Ends(), threading.Event()
+
+def send():
+    waits.wait(0.2)  # for the main thread to fall asleep
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    threading.Event().wait()
+
+with ends.on_signals():
+    threading.Thread(target=send, daemon=True).start()
+    ends.wait()
+"""
+
+
+def test_a_signal_that_another_thread_gets_is_heard(tmp_path):
+    """A signal to end is heard by whichever thread the system tells, as it picks another one when two come at once."""
+    done = subprocess.run([sys.executable, "-c", TOLD_ANOTHER_THREAD], cwd=tmp_path, timeout=PATIENCE, check=False)
+    assert done.returncode == 0
+
+
+def test_a_file_of_settings_with_a_mistake_starts_nothing(here, monkeypatch):
+    """A gateway whose settings cannot be read is not started; a flag outranks the environment."""
+    file = here.folder.parent / "gateway.yaml"
+    file.write_text("idleTimeout: soon\n")
+    monkeypatch.setenv("VEDETTE_GATEWAY_SETTINGS", str(file))
+    assert "gateway.yaml:1:1: idleTimeout" in here.run("gateway", "--port", "0", code=2).stderr
+    missing = here.run("gateway", "--port", "0", "--gateway-settings", "nowhere.yaml", code=2)
+    assert "nowhere.yaml cannot be read" in missing.stderr
+
+
 def test_the_folder_is_free_after_a_kill(here):
     """After kill -9 the next start comes up and serves at once."""
     with serving(here.folder) as server:

@@ -26,5 +26,7 @@ def say(address: tuple[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    gateway = Gateway(Nobody(), Nobody(), Path(sys.argv[1]), settings=GatewaySettings(ship_interval=60.0))
-    run(gateway, grace=5.0, started=say)
+    gateway = Gateway(
+        Nobody(), Nobody(), Path(sys.argv[1]), settings=GatewaySettings(ship_interval=60.0, drain_timeout=5.0)
+    )
+    run(gateway, started=say)

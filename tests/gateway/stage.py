@@ -26,7 +26,13 @@ from vedette.kernel.errors import Unavailable
 from vedette.routing.layers import Layer
 from vedette.routing.plan import FULL, Canary, TrafficPlan
 
-QUICK: dict[str, Any] = {"poll_interval": 0.02, "ship_interval": 0.02, "heartbeat": 0.1, "connect_timeout": 1.0}
+QUICK: dict[str, Any] = {
+    "poll_interval": 0.02,
+    "ship_interval": 0.02,
+    "heartbeat": 0.1,
+    "connect_timeout": 1.0,
+    "drain_timeout": 1.0,
+}
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -130,15 +136,17 @@ class Stage:
         wait_for(lambda: self.gateway.app.ready, patience)
         return self
 
-    def stop(self, grace: float = 1.0) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """Stop the gateway; the backend stays."""
-        self.run(self.gateway.stop(grace))
+        if at_once:
+            self.loop.call_soon_threadsafe(self.gateway.hurry)
+        self.run(self.gateway.stop())
         self.started = False
 
     def close(self) -> None:
         """Stop everything."""
         if self.started:
-            self.stop(0)
+            self.stop(at_once=True)
         self.run(self.upstream.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)

@@ -125,12 +125,13 @@ def test_second_signal_means_now(running):
     assert "error" not in outcome.measures
 
 
-def test_deadline_of_the_grace_ends_streams_with_an_error_event(stage):
-    """A stream that outlives the grace ends with an error event, and its outcome is shipped."""
+def test_drain_timeout_ends_streams_with_an_error_event(make_stage):
+    """A stream that outlives the drain timeout ends with an error event, and its outcome is shipped."""
+    stage = make_stage(drain_timeout=0.3)
     stage.publish(stage.plan(stable="paced:100000"))
     answer = in_background(lambda: stage.chat(stream=True))
     wait_for(lambda: stage.gateway.app.exchanges)
-    stage.stop(grace=0.3)
+    stage.stop()
     assert b"shutting down" in answer().body.split(b"\n\n")[-2]
     assert stage.outcome().status == "error"
 

@@ -72,7 +72,7 @@ class World:
 
     def close(self):
         """Stop everything."""
-        self._run(self.gateway.stop(1.0))
+        self._run(self.gateway.stop())
         self._run(self.upstream.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)

@@ -60,7 +60,7 @@ def test_nobody_waits_for_a_candidate(stage):
     stage.publish(plan(stage, "hang"))
     assert stage.chat().status == 200
     wait_for(lambda: stage.gateway.app.shadows.under_way)
-    stage.stop(0)
+    stage.stop(at_once=True)
     wait_for(lambda: stage.upstream.left == ["hang"])
     assert [outcome.assigned for outcome in stage.sink.outcomes] == ["v1"]
 

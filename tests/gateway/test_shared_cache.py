@@ -36,7 +36,7 @@ def gateway(tmp_path, redis):
     yield make
     for stage in stages:  # first all gateways: they hold connections to the backends of one another
         if stage.started:
-            stage.stop(0)
+            stage.stop(at_once=True)
     for stage in stages:
         stage.close()
 

@@ -98,7 +98,7 @@ def test_without_a_collector_the_context_is_passed_on_as_it_came(stage):
 
 def test_a_sampled_request_is_a_span_of_its_caller_s_trace(make_stage, collector):
     """The span continues the caller's trace, is the backend's parent, and says who served what, and for how much."""
-    stage = make_stage(otlp_endpoint=collector.url, otlp_interval=0.05, trace_share=1e-12)
+    stage = make_stage(otlp_endpoint=collector.url, otlp_interval=0.05, trace_share=0.0)
     stage.publish(stage.plan(canary="500", percent=100))
     ask(stage, SAMPLED)
     wait_for(collector.spans)
@@ -126,7 +126,7 @@ def test_a_sampled_request_is_a_span_of_its_caller_s_trace(make_stage, collector
 
 def test_content_is_exported_nowhere(make_stage, collector):
     """Neither the question nor the answer is in anything a collector is sent."""
-    stage = make_stage(otlp_endpoint=collector.url, otlp_interval=0.05, trace_share=1.0)
+    stage = make_stage(otlp_endpoint=collector.url, otlp_interval=0.05, trace_share=100.0)
     stage.publish(stage.plan())
     assert ask(stage).status == 200
     wait_for(lambda: collector.spans() and collector.figures())
@@ -137,7 +137,7 @@ def test_content_is_exported_nowhere(make_stage, collector):
 @pytest.mark.parametrize("parent", [f"00-{TRACE}-{PARENT}-00", f"00-{'0' * 32}-{PARENT}-01", "nonsense"])
 def test_a_request_that_is_not_to_be_recorded_is_not(make_stage, collector, parent):
     """A caller that does not record is passed on as it came; a context that is none counts as none, and has no span."""
-    stage = make_stage(otlp_endpoint=collector.url, otlp_interval=0.05, trace_share=1e-12)
+    stage = make_stage(otlp_endpoint=collector.url, otlp_interval=0.05, trace_share=0.0)
     stage.publish(stage.plan())
     ask(stage, {"traceparent": parent})
     assert stage.upstream.asked[0].headers["traceparent"] == parent
@@ -147,7 +147,7 @@ def test_a_request_that_is_not_to_be_recorded_is_not(make_stage, collector, pare
 
 def test_a_failure_is_said_in_its_span(make_stage, collector):
     """A request that failed has the status error and says which; streams say when they began."""
-    stage = make_stage(otlp_endpoint=collector.url, otlp_interval=0.05, trace_share=1.0)
+    stage = make_stage(otlp_endpoint=collector.url, otlp_interval=0.05, trace_share=100.0)
     stage.publish(stage.plan(stable="error-middle"))
     ask(stage, stream=True)
     wait_for(collector.spans)
@@ -191,7 +191,7 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(make_stage, statu
     """Requests are answered while nobody takes the spans; what is lost is counted, and the log says so once."""
     with collecting(status or 200) as collector:
         url = collector.url if status else "http://127.0.0.1:9"
-        stage = make_stage(otlp_endpoint=url, otlp_interval=0.02, trace_share=1.0)
+        stage = make_stage(otlp_endpoint=url, otlp_interval=0.02, trace_share=100.0)
         stage.publish(stage.plan())
         assert [stage.chat(user=f"u{number}").status for number in range(3)] == [200] * 3
         wait_for(lambda: stage.gateway.app.recorder.tracer.dropped == 3)

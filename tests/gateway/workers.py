@@ -72,8 +72,7 @@ def main(folder: Path, count: int) -> None:
         Sink(folder / "shipped"),
         folder / "journal",
         workers=count,
-        settings=GatewaySettings(poll_interval=0.05, ship_interval=0.05),
-        grace=5.0,
+        settings=GatewaySettings(poll_interval=0.05, ship_interval=0.05, drain_timeout=5.0),
         goodbye=lambda name: (folder / "goodbyes").open("a").write(f"{name}\n"),
     )
     ended = threading.Event()

@@ -10,7 +10,7 @@ from vedette.catalog.domain import DomainSpec
 from vedette.catalog.version import VersionSpec
 from vedette.kernel.documents import dump, load, read_documents
 from vedette.kernel.errors import InvalidDocument, InvalidInput
-from vedette.kernel.fields import percent
+from vedette.kernel.fields import percent, size
 from vedette.rollouts.spec import RolloutSpec
 
 HEAD = "apiVersion: vedette/v1\nkind: Rollout\nmetadata: {name: ship}\nspec:\n  version: v2\n"
@@ -169,6 +169,35 @@ def test_percent_finer_than_the_resolution_is_refused(fine):
     """A weight that could not be kept exactly is refused, not rounded."""
     with pytest.raises(InvalidInput, match="finer than weights are"):
         percent(fine)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (0, 0),
+        ("10", 10),
+        ("64KiB", 65_536),
+        ("64 kB", 64_000),
+        ("16MiB", 16 << 20),
+        ("1.5GB", 1_500_000_000),
+        ("2Ti", 2 << 40),
+        ("512B", 512),
+    ],
+)
+def test_sizes_are_read_in_powers_of_ten_and_of_two(text, number):
+    """A size is a number of bytes, or one with a unit: kB is 1000 bytes and KiB 1024."""
+    assert size(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "B", "-1", -1, "1.5", 1.5, "1 XiB", "1e9", True, None, float("nan"), 1 << 70, "9999999TiB"],
+    ids=repr,
+)
+def test_what_is_no_size_is_refused(text):
+    """Text that is no size, numbers below zero, parts of a byte and what nothing could hold are refused."""
+    with pytest.raises(InvalidInput):
+        size(text)
 
 
 def test_load_names_every_field_that_is_wrong():

@@ -4,7 +4,7 @@ from typing import Literal
 
 from vedette.catalog.backend import OpenAIBackend
 from vedette.kernel.errors import InvalidInput
-from vedette.kernel.fields import Percent, Seconds
+from vedette.kernel.fields import Bytes, Percent, Seconds
 from vedette.kernel.records import record
 
 
@@ -53,7 +53,7 @@ class Cache:
 
     ttl: Seconds = 300.0
     entries: int = 10_000
-    bytes: int = 64 << 20
+    bytes: Bytes = 64 << 20
     scope: Literal["domain", "caller"] = "domain"
     semantic: Semantic | None = None
 

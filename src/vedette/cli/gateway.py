@@ -32,12 +32,20 @@ from vedette.cli.verbs import HERE, Verb, in_session
     help="Where it listens; 0 takes a free one.",
 )
 @click.option("--workers", metavar="N", default="auto", show_default=True, help="Processes; auto for one per core.")
+@running.gateway_settings
 @running.sync
 @running.ready_file
 @running.logging_level
 @in_session
 def gateway(  # every flag by name
-    session: Session, host: str, port: int, workers: str, sync: str, ready_file: Path | None, log_level: str
+    session: Session,
+    host: str,
+    port: int,
+    workers: str,
+    settings_file: str,
+    sync: str,
+    ready_file: Path | None,
+    log_level: str,
 ) -> None:
     """Run the gateway alone until SIGTERM or Ctrl-C; the control plane may come and go."""
     running.start_logging(log_level)
@@ -47,12 +55,22 @@ def gateway(  # every flag by name
         stack.enter_context(ends.on_signals())
         plane = stack.enter_context(session.open_here(create=True))
         address = stack.enter_context(
-            running.gateway(plane, host, port, count, ends, option="--port", cache=session.settings.cache, sync=every)
+            running.gateway(
+                plane,
+                host,
+                port,
+                count,
+                ends,
+                settings_file=settings_file or session.settings.gateway_settings,
+                cache=session.settings.cache,
+                sync=every,
+                option="--port",
+            )
         )
         if not ends.first.is_set():
             click.echo(f"vedette {vedette.__version__}: {count} workers at {address}/v1 for OpenAI clients")
             if ready_file:
                 stack.enter_context(running.ready(ready_file, gateway=address))
-        ends.first.wait()
+        ends.wait()
         session.say("stopping: requests in flight are finished, outcomes are shipped (again to stop at once)")
     ends.raise_failure()

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 import click
 
 from vedette.kernel.clock import duration
-from vedette.kernel.errors import InvalidInput, Unavailable
+from vedette.kernel.errors import InvalidInput, Unavailable, VedetteError
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from vedette.control.plane import ControlPlane
+    from vedette.gateway.settings import GatewaySettings
 
 GATEWAY_PORT = 8701
-_GRACE = 10.0  # seconds for requests in flight
+_GLANCE = 0.2  # seconds
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,14 @@ sync = click.option(
     show_default=True,
     help="Bring outcomes to the disk when so much time has passed, so that a power cut costs no more of them; 0s waits "
     "for each. Otherwise a power cut may cost half a minute of them, and the death of a process none.",
+)
+gateway_settings = click.option(
+    "--gateway-settings",
+    "settings_file",
+    metavar="FILE",
+    default="",
+    help="Limits and times of the gateway, as YAML: `requestLimit: 32MiB`, `drainTimeout: 60s`. SIGHUP reads it again. "
+    "Or VEDETTE_GATEWAY_SETTINGS.",
 )
 
 
@@ -73,6 +82,15 @@ class Ends:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def wait(self) -> None:
+        """Wait until it is asked to end.
+
+        Python runs what a signal calls in this thread, and nothing wakes it when the system delivered the signal to
+        another one, as it does while this one has yet to hear of an earlier signal. So it looks up now and then.
+        """
+        while not self.first.wait(_GLANCE):
+            pass
 
     def failed(self, error: BaseException) -> None:
         """Note that a part ended by an error: the whole shall end."""
@@ -115,21 +133,35 @@ def gateway(
     workers: int,
     ends: Ends,
     *,
+    settings_file: str = "",
     cache: str = "",
     sync: float | None = None,
     option: str = "--gateway-port",
 ) -> Iterator[str]:
-    """Run the gateway's workers; replaced on SIGHUP; drained, shipped and forgotten at the end. Gives its address."""
+    """Run the gateway's workers; drained, shipped and forgotten at the end. Gives its address.
+
+    On SIGHUP the file of settings is read again, and the workers are replaced.
+    """
     from vedette.connectors.pepper import FILE
-    from vedette.gateway.settings import GatewaySettings
     from vedette.gateway.supervisor import Supervisor
 
-    settings = GatewaySettings(
-        router=f"{socket.gethostname()}-{os.getpid()}",
-        pepper_file=str((plane.folder / FILE).resolve()),
-        cache_url=cache,
-        sync_every=sync,
-    )
+    def settings() -> "GatewaySettings":
+        return _settings_in(
+            settings_file,
+            router=f"{socket.gethostname()}-{os.getpid()}",
+            pepper_file=str((plane.folder / FILE).resolve()),
+            cache_url=cache,
+            sync_every=sync,
+        )
+
+    def reload() -> None:
+        try:
+            found = settings()
+        except VedetteError as error:
+            log.warning("the workers stay as they are: %s", error)
+            return
+        supervisor.reload(found)
+
     supervisor = Supervisor(
         plane.traffic,
         plane.lake,
@@ -137,8 +169,7 @@ def gateway(
         host,
         port,
         workers=workers,
-        settings=settings,
-        grace=_GRACE,
+        settings=settings(),
         goodbye=plane.traffic.goodbye,
     )
     try:
@@ -146,7 +177,7 @@ def gateway(
     except Unavailable as error:
         raise Unavailable(f"the gateway did not start: {error}", hint=f"choose another one with {option}") from error
     try:
-        with _reloading(supervisor.reload):
+        with _reloading(reload):
             yield url(*supervisor.address)
     finally:
         stopping = threading.Thread(target=supervisor.stop, name="vedette-stop")
@@ -155,6 +186,23 @@ def gateway(
             if ends.second.is_set():
                 supervisor.hurry()
             stopping.join(0.1)
+
+
+def _settings_in(file: str, **own: object) -> "GatewaySettings":
+    """Read the settings in a file, beside those that this process says itself.
+
+    Raises:
+        InvalidInput: the file cannot be read, or holds what is no setting.
+    """
+    from vedette.gateway.settings import SAID_ELSEWHERE, GatewaySettings
+    from vedette.kernel.documents import read_record
+
+    try:
+        text = Path(file).read_text(encoding="utf-8") if file else ""
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InvalidInput(f"the settings in {file} cannot be read: {said}") from error
+    return read_record(GatewaySettings, text, file, elsewhere=SAID_ELSEWHERE, **own)
 
 
 @contextmanager

@@ -75,6 +75,7 @@ log = logging.getLogger(__name__)
 @click.option(
     "--interval", metavar="DURATION", default="1s", show_default=True, help="How often rollouts are looked at."
 )
+@running.gateway_settings
 @running.sync
 @running.ready_file
 @running.logging_level
@@ -88,6 +89,7 @@ def serve(  # every flag by name
     no_gateway: bool,  # noqa: FBT001 - a flag
     gateways: tuple[str, ...],
     interval: str,
+    settings_file: str,
     sync: str,
     ready_file: Path | None,
     log_level: str,
@@ -110,7 +112,16 @@ def serve(  # every flag by name
         gateway = None
         if not no_gateway:
             gateway = stack.enter_context(
-                running.gateway(plane, host, gateway_port, count, ends, cache=session.settings.cache, sync=every)
+                running.gateway(
+                    plane,
+                    host,
+                    gateway_port,
+                    count,
+                    ends,
+                    settings_file=settings_file or session.settings.gateway_settings,
+                    cache=session.settings.cache,
+                    sync=every,
+                )
             )
         if gateway and host in _LOOPBACK:  # nobody but this machine reaches either, so these names are no one else's
             own = address_of(gateway)
@@ -125,7 +136,7 @@ def serve(  # every flag by name
                 )
             if ready_file:
                 stack.enter_context(running.ready(ready_file, api=api, gateway=gateway))
-        ends.first.wait()
+        ends.wait()
         session.say("stopping: requests in flight are finished, outcomes are shipped (again to stop at once)")
     ends.raise_failure()
 

@@ -27,7 +27,6 @@ class Beginning:
     settings: GatewaySettings
     folder: str  # of its journal
     place: int  # in the table of loads
-    grace: float
     level: int  # of its log
 
 

@@ -33,6 +33,7 @@ class WorkerProcess:
         self.name = name
         self.figures = Metrics()
         self.complaint = ""
+        self.drain_timeout = 0.0
         self._listening, self._loads, self._gone = listening, loads, gone
         self._answers: Mapping[str, Answers] = {
             "feed": answers,
@@ -40,7 +41,7 @@ class WorkerProcess:
         }
         self._ready, self._ended = threading.Event(), threading.Event()
 
-    def start(self, settings: GatewaySettings, folder: Path, grace: float, place: int) -> None:
+    def start(self, settings: GatewaySettings, folder: Path, place: int) -> None:
         """Start the process, at its place in the table of loads.
 
         Raises:
@@ -64,10 +65,10 @@ class WorkerProcess:
                 os.close(descriptor)
             for end in theirs:
                 end.close()
-        self._since = time.monotonic()
+        self._since, self.drain_timeout = time.monotonic(), settings.drain_timeout
         self._life, *others = (Connection(end.detach()) for end in ours)
         level = logging.getLogger().getEffectiveLevel()
-        self.tell(Beginning(settings=settings, folder=str(folder), place=place, grace=grace, level=level))
+        self.tell(Beginning(settings=settings, folder=str(folder), place=place, level=level))
         for kind, connection in zip(self._answers, others, strict=True):
             self._thread(f"{self.name} {kind}", answer, connection, self._answers[kind])
         self._thread(f"{self.name} life", self._listen)

@@ -119,7 +119,7 @@ class Gateway:
             self._shipper = HandOver(recorder, self._begin_journal, self._threads)
         works.append(self._shipper.run(self._stop, settings.ship_interval))
         if collector := Collector.of(settings, self._environment, f"{router}/{settings.worker}"):
-            recorder.tracer = Tracer(settings.trace_share)
+            recorder.tracer = Tracer(settings.trace_share / 100)
             exporter = Exporter(collector, recorder.tracer, metrics)
             works.append(exporter.run(self._stop, settings.otlp_interval))
         if shared:
@@ -142,10 +142,10 @@ class Gateway:
         deadline = asyncio.get_running_loop().time() + patience
         await self._until(deadline, lambda: self.app.ready or self.app.draining)
 
-    async def retire(self, grace: float) -> None:
+    async def retire(self) -> None:
         """End because another worker takes over: whoever is connected gets an answer to the next request as well.
 
-        Every answer from now on closes its connection. One that has been idle for ``grace`` seconds is closed, and what
+        Every answer from now on closes its connection. One that has been idle for `drain_timeout` is closed, and what
         is in flight has `retire_timeout`, for nobody is in a hurry.
         """
         if not self._entrance:
@@ -156,21 +156,21 @@ class Gateway:
         begun = loop.time()
 
         def reached() -> bool:
-            if loop.time() - begun > grace:
+            if loop.time() - begun > self.settings.drain_timeout:
                 for connection in tuple(self.app.connections):
                     connection.close_when_idle()
             nobody = not self.app.connections and (self._entrance is None or self._entrance.empty)
             return self._hurried or self._replaced_late or nobody
 
         await self._until(begun + self.settings.retire_timeout, reached)
-        await self.stop(grace)
+        await self.stop()
 
     def stop_retiring(self) -> None:
         """Let a `retire` become a `stop`: there is nobody to take over any more."""
         self._replaced_late = True
 
-    async def stop(self, grace: float = 10.0) -> None:
-        """Take no new connections, finish what is in flight within ``grace`` seconds, ship the outcomes, end.
+    async def stop(self) -> None:
+        """Take no new connections, finish what is in flight within `drain_timeout`, ship the outcomes, end.
 
         What is not finished by then is cut off with an error the client can read.
         """
@@ -179,7 +179,7 @@ class Gateway:
         self.app.draining = True
         self._entrance.close()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + grace
+        deadline = loop.time() + self.settings.drain_timeout
         await self._until(deadline, lambda: self._hurried or not self.app.exchanges)
         for exchange in tuple(self.app.exchanges):
             exchange.cut_off()
@@ -228,7 +228,6 @@ class Gateway:
 def run(
     gateway: Gateway,
     *,
-    grace: float = 10.0,
     started: Callable[[tuple[str, int]], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -238,7 +237,7 @@ def run(
     with its address.
     """
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_run(gateway, grace, started, stop))
+        runner.run(_run(gateway, started, stop))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -252,7 +251,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _run(
     gateway: Gateway,
-    grace: float,
     started: Callable[[tuple[str, int]], None] | None,
     stop: threading.Event | None,
 ) -> None:
@@ -274,7 +272,7 @@ async def _run(
         )
         waiting.start()
     await first.wait()
-    ending = asyncio.create_task(gateway.stop(grace))
+    ending = asyncio.create_task(gateway.stop())
     at_once = asyncio.create_task(second.wait())
     await asyncio.wait({ending, at_once}, return_when=asyncio.FIRST_COMPLETED)
     if not ending.done():

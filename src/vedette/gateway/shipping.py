@@ -108,7 +108,7 @@ class Shipping:
     """Ships what workers, living and dead, have let go of, until told to stop."""
 
     def __init__(self, folder: Path, sink: OutcomeSink, interval: float) -> None:
-        self._folder, self._sink, self._interval = folder, sink, interval
+        self._folder, self._sink, self.interval = folder, sink, interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vedette-shipping", daemon=True)
         self._outage = Outage("shipping outcomes, which wait in their journals,")
@@ -126,9 +126,9 @@ class Shipping:
         self._ship()
 
     def _run(self) -> None:
-        wait = self._interval
+        wait = self.interval
         while not self._stop.wait(wait):
-            wait = self._interval if self._ship() else min(2 * wait, _LONGEST_PAUSE)
+            wait = self.interval if self._ship() else min(2 * wait, _LONGEST_PAUSE)
 
     def _ship(self) -> bool:
         """Ship everything there is now; False when something has to wait."""

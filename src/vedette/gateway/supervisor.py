@@ -31,7 +31,7 @@ _BACKLOG = 4096
 _PATIENCE = 30.0  # seconds for a worker to come up
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds before a worker that died is started again
 _STEADY = 30.0  # a worker that has lived for so many seconds died of something new
-_LAST_CALL = 15.0  # seconds beyond the grace for a worker to end by itself
+_LAST_CALL = 15.0  # seconds beyond its drain timeout for a worker to end by itself
 
 
 class Supervisor:
@@ -50,11 +50,10 @@ class Supervisor:
         *,
         workers: int = 1,
         settings: GatewaySettings | None = None,
-        grace: float = 10.0,
         goodbye: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._settings = settings or GatewaySettings()
-        self._folder, self._host, self._port, self._grace, self._goodbye = folder, host, port, grace, goodbye
+        self._folder, self._host, self._port, self._goodbye = folder, host, port, goodbye
         self._feed = KeptFeed(feed, folder / "plans.json")
         self._shipping = Shipping(folder, sink, self._settings.ship_interval)
         self._name = self._settings.router or f"{socket.gethostname()}-{os.getpid()}"
@@ -126,7 +125,7 @@ class Supervisor:
         worker = WorkerProcess(name, self._listening, self._loads, answers, self._sum, self._gone)
         with self._lock:
             self._alive.add(worker)
-        worker.start(settings, folder, self._grace, slot)
+        worker.start(settings, folder, slot)
         return worker
 
     # Workers that end.
@@ -167,27 +166,36 @@ class Supervisor:
 
     # What its owner asks for.
 
-    def reload(self) -> bool:
-        """Replace every worker by a new one, one after the other, without a request failing.
+    def reload(self, settings: GatewaySettings | None = None) -> bool:
+        """Replace every worker by a new one, with other ``settings`` if given, without a request failing.
 
         The old one takes no new connections once the new one does, and ends when those it has are done. A new one that
-        does not come up is given up, the old one stays, and this gives False.
+        does not come up is given up, the old ones stay, the settings too, and this gives False.
         """
         with self._reloading:
-            for slot in range(len(self._slots)):
-                if self._stopping:
-                    return False
-                fresh = self._spawn(slot)
-                if not fresh.wait_ready(_PATIENCE):
-                    _log.error("a new worker does not come up (%s); the old ones stay", fresh.complaint or "too slow")
-                    fresh.kill()
-                    return False
-                with self._lock:
-                    before, self._slots[slot] = self._slots[slot], fresh
-                    self._pauses[slot] = _FIRST_PAUSE
-                if before:
-                    before.tell("retire")
-            return True
+            before = self._settings
+            self._settings = settings or before
+            if self._replace_each():
+                self._shipping.interval = self._settings.ship_interval
+                return True
+            self._settings = before
+            return False
+
+    def _replace_each(self) -> bool:
+        for slot in range(len(self._slots)):
+            if self._stopping:
+                return False
+            fresh = self._spawn(slot)
+            if not fresh.wait_ready(_PATIENCE):
+                _log.error("a new worker does not come up (%s); the old ones stay", fresh.complaint or "too slow")
+                fresh.kill()
+                return False
+            with self._lock:
+                before, self._slots[slot] = self._slots[slot], fresh
+                self._pauses[slot] = _FIRST_PAUSE
+            if before:
+                before.tell("retire")
+        return True
 
     def hurry(self) -> None:
         """Let workers that finish what is in flight wait no longer."""
@@ -196,7 +204,7 @@ class Supervisor:
                 worker.tell("hurry")
 
     def stop(self) -> None:
-        """Take no new connections, finish what is in flight within the grace, ship every outcome, end."""
+        """Take no new connections, finish what is in flight within the drain timeout, ship every outcome, end."""
         with self._lock:
             self._stopping = True
             alive = tuple(self._alive)
@@ -204,9 +212,9 @@ class Supervisor:
             self._listening.close()
         for worker in alive:
             worker.tell("stop")
-        deadline = time.monotonic() + self._grace + _LAST_CALL
+        begun = time.monotonic()
         for worker in alive:
-            if not worker.wait(max(0.1, deadline - time.monotonic())):
+            if not worker.wait(max(0.1, begun + worker.drain_timeout + _LAST_CALL - time.monotonic())):
                 _log.error("worker %s does not end; killing it", worker.name)
                 worker.kill()
                 worker.wait(_LAST_CALL)

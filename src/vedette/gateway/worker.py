@@ -32,8 +32,8 @@ _PATIENCE = 3.0  # seconds to wait for plans before requests are taken all the s
 class Worker:
     """The gateway and the wishes of the supervisor."""
 
-    def __init__(self, life: "Connection[Any, Any]", gateway: Gateway, grace: float) -> None:
-        self._life, self._gateway, self._grace = life, gateway, grace
+    def __init__(self, life: "Connection[Any, Any]", gateway: Gateway) -> None:
+        self._life, self._gateway = life, gateway
         self._ending: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -72,7 +72,7 @@ class Worker:
         if word == "hurry":
             self._gateway.hurry()
         if self._ending is None:
-            work = self._gateway.retire(self._grace) if word == "retire" else self._gateway.stop(self._grace)
+            work = self._gateway.retire() if word == "retire" else self._gateway.stop()
             self._ending = asyncio.get_running_loop().create_task(work)
             self._ending.add_done_callback(lambda _: self._ended.set())
         elif word == "stop":
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(Worker(life, gateway, begin.grace).run())
+            runner.run(Worker(life, gateway).run())
     except VedetteError as error:
         life.send(f"failed: {error}")
         return 1

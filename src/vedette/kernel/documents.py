@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from vedette.kernel.errors import InvalidDocument, InvalidInput
-from vedette.kernel.records import record
+from vedette.kernel.records import camel, record
 
 T = TypeVar("T")
 
@@ -67,19 +67,24 @@ class Document:
         Raises:
             InvalidDocument: the spec does not fit; the message names line, column and field.
         """
-        try:
-            return adapter(cls).validate_python({**self.spec, **extra})
-        except ValidationError as error:
-            first = error.errors()[0]
-            line, column = _position(self.origin, ("spec", *first["loc"]))
-            rest = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-            raise InvalidDocument(
-                f"{_path(first['loc'])}: {_say(first)}{rest}",
-                source=self.source,
-                line=line,
-                column=column,
-                path=_path(first["loc"]),
-            ) from error
+        return _build(cls, {**self.spec, **extra}, self.origin, ("spec",), self.source)
+
+
+def _build(cls: type[T], values: Mapping[str, Any], origin: object, under: tuple[str, ...], source: str) -> T:
+    """Build a record from values that stand ``under`` a node, and complain of the first that does not fit."""
+    try:
+        return adapter(cls).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        line, column = _position(origin, (*under, *first["loc"]))
+        rest = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise InvalidDocument(
+            f"{_path(first['loc'])}: {_say(first)}{rest}",
+            source=source,
+            line=line,
+            column=column,
+            path=_path(first["loc"]),
+        ) from error
 
 
 def read_documents(text: str, source: str = "<text>") -> tuple[Document, ...]:
@@ -88,8 +93,36 @@ def read_documents(text: str, source: str = "<text>") -> tuple[Document, ...]:
     Raises:
         InvalidDocument: the text is malformed, or a document lacks or misspells part of its envelope.
     """
+    return tuple(_document(node, source) for node in _nodes(text, source))
+
+
+def read_record(
+    cls: type[T], text: str, source: str = "<text>", *, elsewhere: Mapping[str, str] | None = None, **extra: object
+) -> T:
+    """Read a record from a YAML (or JSON) text that is one mapping, or empty; ``extra`` are fields nobody writes there.
+
+    ``elsewhere`` says of such fields how they are said instead.
+
+    Raises:
+        InvalidDocument: the text is malformed or does not fit; the message names line, column and field.
+    """
+    nodes = _nodes(text, source)
+    node = nodes[0] if nodes else CommentedMap()
+    if len(nodes) > 1 or not isinstance(node, CommentedMap):
+        raise InvalidDocument("this takes one mapping of names and values", source=source, line=1, column=1)
+    for name, how in (elsewhere or {}).items():
+        for written in (name, camel(name)):
+            if written in node:
+                line, column = _position(node, (written,))
+                raise InvalidDocument(
+                    f"{written}: is not said here", source=source, line=line, column=column, path=written, hint=how
+                )
+    return _build(cls, {**_plain(node), **extra}, node, (), source)
+
+
+def _nodes(text: str, source: str) -> list[Any]:
     try:
-        nodes = [node for node in YAML(typ="rt", pure=True).load_all(io.StringIO(text)) if node is not None]
+        return [node for node in YAML(typ="rt", pure=True).load_all(io.StringIO(text)) if node is not None]
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -105,7 +138,6 @@ def read_documents(text: str, source: str = "<text>") -> tuple[Document, ...]:
         raise InvalidDocument(f"malformed YAML: {error}", source=source, line=1, column=1) from error
     except RecursionError as error:
         raise InvalidDocument("malformed YAML: nested too deeply", source=source, line=1, column=1) from error
-    return tuple(_document(node, source) for node in nodes)
 
 
 def _document(node: object, source: str) -> Document:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]i?)?B?", re.ASCII)
+_UNITS = {"": 1} | {
+    f"{letter}{binary}": (1024 if binary else 1000) ** power
+    for power, letter in enumerate("kMGT", 1)
+    for binary in ("", "i")
+}
 
 
 class Read:
@@ -65,6 +71,21 @@ def percent(value: str | float) -> float:
     if abs(number * 10_000 - round(number * 10_000)) > 1e-6:
         raise InvalidInput(f"{value!r} is finer than weights are", hint="the smallest step is 0.0001%")
     return round(number, 4)
+
+
+def size(value: str | float) -> int:
+    """Read a number of bytes, or ``16MiB``, ``64 KiB``, ``1.5GB``; ``k`` and ``K`` are the same.
+
+    Raises:
+        InvalidInput: it is no size, is below zero, or is no whole number of bytes.
+    """
+    match = _SIZE.fullmatch(value.strip().replace("K", "k")) if isinstance(value, str) else None
+    number = float(match[1]) * _UNITS[match[2] or ""] if match else value
+    if isinstance(number, (bool, str)) or not (isinstance(number, (int, float)) and 0 <= number < 1 << 62):
+        raise InvalidInput(f"{value!r} is no size", hint="write a number of bytes, 64KiB, 16MiB or 1.5GB")
+    if number != int(number):
+        raise InvalidInput(f"{value!r} is no whole number of bytes")
+    return int(number)
 
 
 def instant(value: object) -> object:
@@ -119,6 +140,15 @@ Seconds = Annotated[
     ),
 ]
 """A duration in seconds, read from ``10m`` or a number."""
+
+Bytes = Annotated[
+    int,
+    Read(
+        size,
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)? ?([kKMGT]i?)?B?$"}]},
+    ),
+]
+"""A number of bytes, read from ``16MiB`` or a number."""
 
 Percent = Annotated[
     float,
