@@ -15,12 +15,13 @@ from vedette.evidence.source import PrometheusSource
 from vedette.experiments.machine import TRANSITIONS as EXPERIMENT_TRANSITIONS
 from vedette.experiments.verdict import STATUSES
 from vedette.gateway.metrics import Metrics
-from vedette.gateway.settings import SAID_ELSEWHERE, GatewaySettings
+from vedette.gateway.settings import GatewaySettings
 from vedette.governance.roles import GRANTS, Role
 from vedette.kernel.clock import say_duration
 from vedette.kernel.decision import REASONS
-from vedette.kernel.fields import Bytes, Percent, Seconds
+from vedette.kernel.fields import Bytes, Elsewhere, Percent, Seconds, Span
 from vedette.kernel.records import camel
+from vedette.lake.retention import Retention
 from vedette.rollouts.machine import ACTIVE
 from vedette.rollouts.machine import TRANSITIONS as ROLLOUT_TRANSITIONS
 from vedette.stats.cautions import CAUTIONS
@@ -131,15 +132,25 @@ def _default(field: "Field[object]") -> str:
     return "required" if field.default is MISSING else f"`{field.default!r}`" if field.default != "" else "none"
 
 
-def gateway_settings() -> str:
-    """Render every setting of a gateway: how it is written, its default, and what the comment beside it says."""
-    meanings = dict(re.findall(r"^    (\w+): .+  # (.+)$", inspect.getsource(GatewaySettings), re.MULTILINE))
-    rows = "\n".join(
-        f"| `{camel(field.name)}` | `{_written(field)}` | {meanings[field.name]} |"
-        for field in fields(GatewaySettings)
-        if field.name not in SAID_ELSEWHERE
+def settings() -> str:
+    """Render every setting of a server: how it is written, its default, and what the comment beside it says."""
+    return (
+        f"# Settings of a server\n\n{_SETTINGS}\n\n"
+        + "\n\n".join(
+            f"## `{name}`\n\n{text}\n\n| setting | default | what |\n|---|---|---|\n{_rows(part)}"
+            for (name, text), part in zip(_PARTS.items(), (GatewaySettings, Retention), strict=True)
+        )
+        + "\n"
     )
-    return f"# Gateway settings\n\n{_SETTINGS}\n\n| setting | default | what |\n|---|---|---|\n{rows}\n"
+
+
+def _rows(part: type) -> str:
+    meanings = dict(re.findall(r"^    (\w+): .+  # (.+)$", inspect.getsource(part), re.MULTILINE))
+    return "\n".join(
+        f"| `{camel(field.name)}` | `{_written(field)}` | {meanings[field.name]} |"
+        for field in fields(part)
+        if not any(isinstance(mark, Elsewhere) for mark in getattr(field.type, "__metadata__", ()))
+    )
 
 
 def _written(field: "Field[Any]") -> str:
@@ -147,6 +158,8 @@ def _written(field: "Field[Any]") -> str:
     default: Any = field.default
     if field.type is Seconds:
         return say_duration(default)
+    if field.type is Span:
+        return f"{default.days}d"
     if field.type is Percent:
         return f"{default:g}%"
     if field.type is Bytes:
@@ -155,20 +168,28 @@ def _written(field: "Field[Any]") -> str:
     return str(default)
 
 
-_SETTINGS = """What an operator sets about a gateway, for all domains: in a YAML file that `vedette serve` and
-`vedette gateway` are given by `--gateway-settings` or `VEDETTE_GATEWAY_SETTINGS`. What is not in it has its default.
-`kill -HUP` reads it again and replaces the workers one by one, without a request failing; a file with a mistake is
-refused whole, and they stay as they are.
+_SETTINGS = """What an operator sets for all domains: in a YAML file that `vedette serve` and `vedette gateway` are
+given by `--settings` or `VEDETTE_SETTINGS`. What is not in it has its default. `kill -HUP` reads it again: workers of
+the gateway are replaced one by one, without a request failing. A file with a mistake is refused whole, and all stays
+as it is.
 
 ```yaml
-# gateway.yaml
-requestLimit: 32MiB
-drainTimeout: 60s        # less than Kubernetes' terminationGracePeriodSeconds
+# vedette.yaml
+gateway:
+  requestLimit: 32MiB
+  drainTimeout: 60s        # less than Kubernetes' terminationGracePeriodSeconds
+retention:
+  outcomes: 60d
 ```
 
-Times are `250ms`, `90s`, `1h30m` or a number of seconds; sizes `64KiB`, `16MiB`, `1GB` or a number of bytes. What a
-single domain is served with (limits, deadlines, retries, caches) is
-[its own configuration](../guides/protect-a-domain.md)."""
+Times are `250ms`, `90s`, `1h30m`, `60d` or a number of seconds; sizes `64KiB`, `16MiB`, `1GB` or a number of bytes."""
+_PARTS = {
+    "gateway": """Of `vedette gateway`, and the gateway in `vedette serve`. What a single domain is served with (limits,
+deadlines, retries, caches) is [its own configuration](../guides/protect-a-domain.md).""",
+    "retention": """How long things are kept, by `vedette serve`; what is older is dropped at its start and every hour,
+for good. With several of them give each the same: the shortest wins. Outcomes are kept no longer than any of their
+sums. The audit log is kept for ever.""",
+}
 
 
 def api() -> str:
@@ -214,7 +235,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "experiment-states.md": experiment_states,
     "verdicts.md": verdicts,
     "metrics.md": metrics,
-    "gateway-settings.md": gateway_settings,
+    "settings.md": settings,
     "api.md": api,
     "dashboard.md": dashboard,
 }

@@ -14,7 +14,7 @@ SEGMENTS = "VEDETTE_SEGMENTS"
 CACHE = "VEDETTE_CACHE"
 ANALYTICS = "VEDETTE_ANALYTICS"
 GATEWAY_AT = "VEDETTE_GATEWAY_AT"
-GATEWAY_SETTINGS = "VEDETTE_GATEWAY_SETTINGS"
+SETTINGS = "VEDETTE_SETTINGS"
 DEFAULT_DATA = "vedette-data"
 
 
@@ -27,8 +27,7 @@ class Settings:
     ``segments`` is the folder of sealed outcomes, empty for the usual one. ``analytics`` is the URL of the engine that
     counts them, empty for DuckDB in this process; ``cache`` is the Redis in which gateways share answers, empty for
     none. Like the token both may hold a secret, and have no flag. ``gateways`` are the addresses under which callers
-    reach the gateways, separated by commas. ``gateway_settings`` is the file of a gateway's settings, empty for
-    none.
+    reach the gateways, separated by commas. ``file`` holds a server's settings, empty for none.
     """
 
     data: str = DEFAULT_DATA
@@ -40,7 +39,7 @@ class Settings:
     cache: str = ""
     analytics: str = ""
     gateways: str = ""
-    gateway_settings: str = ""
+    file: str = ""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -56,7 +55,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         cache=(found.get(CACHE) or "").strip(),
         analytics=(found.get(ANALYTICS) or "").strip(),
         gateways=found.get(GATEWAY_AT) or "",
-        gateway_settings=found.get(GATEWAY_SETTINGS) or "",
+        file=found.get(SETTINGS) or "",
     )
 
 

@@ -88,7 +88,7 @@ class Stage:
 
 @pytest.fixture
 def _no_settings(monkeypatch):
-    settings = ("DATA", "SERVER", "OUTPUT", "ANALYTICS", "GATEWAY_AT", "GATEWAY_SETTINGS")
+    settings = ("DATA", "SERVER", "OUTPUT", "ANALYTICS", "GATEWAY_AT", "SETTINGS")
     for name in (*(f"VEDETTE_{setting}" for setting in settings), "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VEDETTE_ACTOR", "ada")

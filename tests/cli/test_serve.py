@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -229,23 +230,23 @@ def test_a_wrong_interval_address_or_database_is_refused(here):
 
 def test_limits_of_the_gateway_are_read_from_a_file_again_on_sighup(here):
     """Settings in a file hold; SIGHUP brings other ones into force, and a file with a mistake changes nothing."""
-    file = here.folder.parent / "gateway.yaml"
-    file.write_text("requestLimit: 2kB\n")
+    file = here.folder.parent / "settings.yaml"
+    file.write_text("gateway: {requestLimit: 2kB}\n")
 
     def refused(server: Server) -> str:
         answer = httpx.post(f"{server.gateway}/v1/chat/completions", content=b"x" * 5000, timeout=PATIENCE)
         return str(answer.json()["error"]["message"])
 
-    with serving(here.folder, "--gateway-settings", str(file)) as server:
+    with serving(here.folder, "--settings", str(file)) as server:
         assert "2000 bytes" in refused(server)
-        file.write_text("requestLimit: 3kB\n")
+        file.write_text("gateway: {requestLimit: 3kB}\n")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "3000 bytes" in refused(server))
-        file.write_text("requestLimit: 4kB\nrequestLmit: 4kB\n")
+        file.write_text("gateway:\n  requestLimit: 4kB\n  requestLmit: 4kB\n")
         server.process.send_signal(signal.SIGHUP)
         assert server.process.stderr is not None
-        said = next(line for line in server.process.stderr if "the workers stay as they are" in line)
-        assert "gateway.yaml:2:1: requestLmit: unknown field" in said
+        said = next(line for line in server.process.stderr if "the settings stay as they are" in line)
+        assert "settings.yaml:3:3: gateway.requestLmit: unknown field" in said
         assert "3000 bytes" in refused(server)
         assert server.end()[0] == 0
 
@@ -274,13 +275,34 @@ def test_a_signal_that_another_thread_gets_is_heard(tmp_path):
 
 
 def test_a_file_of_settings_with_a_mistake_starts_nothing(here, monkeypatch):
-    """A gateway whose settings cannot be read is not started; a flag outranks the environment."""
-    file = here.folder.parent / "gateway.yaml"
-    file.write_text("idleTimeout: soon\n")
-    monkeypatch.setenv("VEDETTE_GATEWAY_SETTINGS", str(file))
-    assert "gateway.yaml:1:1: idleTimeout" in here.run("gateway", "--port", "0", code=2).stderr
-    missing = here.run("gateway", "--port", "0", "--gateway-settings", "nowhere.yaml", code=2)
+    """A server whose settings cannot be read is not started; a flag outranks the environment."""
+    file = here.folder.parent / "settings.yaml"
+    file.write_text("retention: {outcomes: soon}\n")
+    monkeypatch.setenv("VEDETTE_SETTINGS", str(file))
+    assert "settings.yaml:1:13: retention.outcomes" in here.run("gateway", "--port", "0", code=2).stderr
+    missing = here.run("gateway", "--port", "0", "--settings", "nowhere.yaml", code=2)
     assert "nowhere.yaml cannot be read" in missing.stderr
+
+
+def test_outcomes_are_kept_as_long_as_the_settings_say(here):
+    """What is older than 30 days is dropped when the server starts, unless its settings keep it for longer."""
+    file = here.folder.parent / "settings.yaml"
+    file.write_text("retention: {outcomes: 60d}\n")
+    at = (datetime.now(UTC) - timedelta(days=40)).isoformat()
+    (here.folder.parent / "old.csv").write_text(f"at,version,error\n{at},v1,0\n")
+    here.run("domain", "create", "payments")
+    here.run("outcomes", "import", str(here.folder.parent / "old.csv"), "--domain", "payments")
+
+    def kept() -> int:
+        with open_plane(here.folder) as plane:
+            return len(plane.lake.outcomes("payments").items)
+
+    with serving(here.folder, "--no-gateway", "--settings", str(file)) as server:
+        assert server.end()[0] == 0  # it tidies at its start, and ends when it has
+    assert kept() == 1
+    with serving(here.folder, "--no-gateway") as server:
+        assert server.end()[0] == 0
+    assert kept() == 0
 
 
 def test_the_folder_is_free_after_a_kill(here):

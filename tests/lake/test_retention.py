@@ -119,6 +119,12 @@ def test_sums_must_outlive_outcomes():
         Retention(outcomes=timedelta(days=100))
 
 
+def test_outcomes_are_kept_for_a_day_at_least():
+    """Minutes written where days were meant are refused before anything is dropped."""
+    with pytest.raises(InvalidInput, match="thirty minutes"):
+        Retention(outcomes=timedelta(minutes=30))
+
+
 def test_a_shorter_retention_is_kept_to(lake):
     """Whoever operates the lake chooses how long things stay."""
     _ages(lake)

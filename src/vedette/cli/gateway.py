@@ -32,7 +32,7 @@ from vedette.cli.verbs import HERE, Verb, in_session
     help="Where it listens; 0 takes a free one.",
 )
 @click.option("--workers", metavar="N", default="auto", show_default=True, help="Processes; auto for one per core.")
-@running.gateway_settings
+@running.settings_file
 @running.sync
 @running.ready_file
 @running.logging_level
@@ -48,26 +48,32 @@ def gateway(  # every flag by name
     log_level: str,
 ) -> None:
     """Run the gateway alone until SIGTERM or Ctrl-C; the control plane may come and go."""
+    from vedette.cli import server_settings
+
     running.start_logging(log_level)
     count, every = running.count_of(workers), running.seconds_of(sync)
+    file = settings_file or session.settings.file
+    found = server_settings.read(file)
     ends = Ends()
     with ExitStack() as stack:
         stack.enter_context(ends.on_signals())
         plane = stack.enter_context(session.open_here(create=True))
-        address = stack.enter_context(
+        running_gateway = stack.enter_context(
             running.gateway(
                 plane,
                 host,
                 port,
                 count,
                 ends,
-                settings_file=settings_file or session.settings.gateway_settings,
+                settings=found.gateway,
                 cache=session.settings.cache,
                 sync=every,
                 option="--port",
             )
         )
+        stack.enter_context(server_settings.read_again(file, lambda anew: running_gateway.adopt(anew.gateway)))
         if not ends.first.is_set():
+            address = running_gateway.address
             click.echo(f"vedette {vedette.__version__}: {count} workers at {address}/v1 for OpenAI clients")
             if ready_file:
                 stack.enter_context(running.ready(ready_file, gateway=address))

@@ -131,7 +131,8 @@ def import_(
     if found.aged:
         kept = Retention().outcomes.days
         session.say(
-            f"{found.aged:,} are older than {kept} days: they count in charts and sums, and are themselves not kept"
+            f"{found.aged:,} are older than {kept} days: they count in charts and sums, and are themselves not kept, "
+            "unless the server's settings keep outcomes for longer"
         )
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 import click
 
 from vedette.kernel.clock import duration
-from vedette.kernel.errors import InvalidInput, Unavailable, VedetteError
+from vedette.kernel.errors import InvalidInput, Unavailable
+from vedette.kernel.records import evolve
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from vedette.control.plane import ControlPlane
     from vedette.gateway.settings import GatewaySettings
+    from vedette.gateway.supervisor import Supervisor
 
 GATEWAY_PORT = 8701
 _GLANCE = 0.2  # seconds
@@ -47,13 +49,13 @@ sync = click.option(
     help="Bring outcomes to the disk when so much time has passed, so that a power cut costs no more of them; 0s waits "
     "for each. Otherwise a power cut may cost half a minute of them, and the death of a process none.",
 )
-gateway_settings = click.option(
-    "--gateway-settings",
+settings_file = click.option(
+    "--settings",
     "settings_file",
     metavar="FILE",
     default="",
-    help="Limits and times of the gateway, as YAML: `requestLimit: 32MiB`, `drainTimeout: 60s`. SIGHUP reads it again. "
-    "Or VEDETTE_GATEWAY_SETTINGS.",
+    help="Limits and times of the gateway, and how long things are kept, as YAML; or VEDETTE_SETTINGS. SIGHUP reads it "
+    "again. See docs/reference/settings.md.",
 )
 
 
@@ -125,6 +127,22 @@ def seconds_of(sync: str) -> float | None:
     return None if sync == "never" else duration(sync)
 
 
+class RunningGateway:
+    """The gateway's workers, and what this process says of them beside their settings."""
+
+    def __init__(self, supervisor: "Supervisor", **own: object) -> None:
+        self._supervisor, self._own = supervisor, own
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return url(*self._supervisor.address)
+
+    def adopt(self, settings: "GatewaySettings") -> None:
+        """Replace the workers by new ones with these settings, one by one; no request fails."""
+        self._supervisor.reload(evolve(settings, **self._own))
+
+
 @contextmanager
 def gateway(
     plane: "ControlPlane",
@@ -133,35 +151,21 @@ def gateway(
     workers: int,
     ends: Ends,
     *,
-    settings_file: str = "",
+    settings: "GatewaySettings",
     cache: str = "",
     sync: float | None = None,
     option: str = "--gateway-port",
-) -> Iterator[str]:
-    """Run the gateway's workers; drained, shipped and forgotten at the end. Gives its address.
-
-    On SIGHUP the file of settings is read again, and the workers are replaced.
-    """
+) -> Iterator[RunningGateway]:
+    """Run the gateway's workers; drained, shipped and forgotten at the end."""
     from vedette.connectors.pepper import FILE
     from vedette.gateway.supervisor import Supervisor
 
-    def settings() -> "GatewaySettings":
-        return _settings_in(
-            settings_file,
-            router=f"{socket.gethostname()}-{os.getpid()}",
-            pepper_file=str((plane.folder / FILE).resolve()),
-            cache_url=cache,
-            sync_every=sync,
-        )
-
-    def reload() -> None:
-        try:
-            found = settings()
-        except VedetteError as error:
-            log.warning("the workers stay as they are: %s", error)
-            return
-        supervisor.reload(found)
-
+    own = {
+        "router": f"{socket.gethostname()}-{os.getpid()}",
+        "pepper_file": str((plane.folder / FILE).resolve()),
+        "cache_url": cache,
+        "sync_every": sync,
+    }
     supervisor = Supervisor(
         plane.traffic,
         plane.lake,
@@ -169,7 +173,7 @@ def gateway(
         host,
         port,
         workers=workers,
-        settings=settings(),
+        settings=evolve(settings, **own),
         goodbye=plane.traffic.goodbye,
     )
     try:
@@ -177,8 +181,7 @@ def gateway(
     except Unavailable as error:
         raise Unavailable(f"the gateway did not start: {error}", hint=f"choose another one with {option}") from error
     try:
-        with _reloading(reload):
-            yield url(*supervisor.address)
+        yield RunningGateway(supervisor, **own)
     finally:
         stopping = threading.Thread(target=supervisor.stop, name="vedette-stop")
         stopping.start()
@@ -186,37 +189,6 @@ def gateway(
             if ends.second.is_set():
                 supervisor.hurry()
             stopping.join(0.1)
-
-
-def _settings_in(file: str, **own: object) -> "GatewaySettings":
-    """Read the settings in a file, beside those that this process says itself.
-
-    Raises:
-        InvalidInput: the file cannot be read, or holds what is no setting.
-    """
-    from vedette.gateway.settings import SAID_ELSEWHERE, GatewaySettings
-    from vedette.kernel.documents import read_record
-
-    try:
-        text = Path(file).read_text(encoding="utf-8") if file else ""
-    except (OSError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InvalidInput(f"the settings in {file} cannot be read: {said}") from error
-    return read_record(GatewaySettings, text, file, elsewhere=SAID_ELSEWHERE, **own)
-
-
-@contextmanager
-def _reloading(reload: Callable[[], object]) -> Iterator[None]:
-    """Replace the workers on SIGHUP as long as the block runs."""
-
-    def ask(number: int, _: "FrameType | None") -> None:  # noqa: ARG001 - the signal module's own signature
-        threading.Thread(target=reload, name="vedette-reload", daemon=True).start()
-
-    before = signal.signal(signal.SIGHUP, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from vedette.cli.verbs import HERE, Verb, in_session
 from vedette.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
+    from vedette.cli.server_settings import ServerSettings
     from vedette.control.plane import ControlPlane
     from vedette.evidence.addresses import Address
 
@@ -75,7 +76,7 @@ log = logging.getLogger(__name__)
 @click.option(
     "--interval", metavar="DURATION", default="1s", show_default=True, help="How often rollouts are looked at."
 )
-@running.gateway_settings
+@running.settings_file
 @running.sync
 @running.ready_file
 @running.logging_level
@@ -95,11 +96,14 @@ def serve(  # every flag by name
     log_level: str,
 ) -> None:
     """Run the dashboard, the control API, the reconciler and the gateway until SIGTERM or Ctrl-C."""
+    from vedette.cli import server_settings
     from vedette.evidence.addresses import address_of
     from vedette.kernel.clock import duration
 
     running.start_logging(log_level)
     seconds, count = max(duration(interval), 0.05), running.count_of(workers)
+    file = settings_file or session.settings.file
+    found = server_settings.read(file)
     every = running.seconds_of(sync)
     named = gateways or [text for text in session.settings.gateways.split(",") if text.strip()]
     known = [address_of(text.strip()) for text in named]
@@ -108,21 +112,22 @@ def serve(  # every flag by name
         stack.enter_context(ends.on_signals())
         listening = stack.enter_context(_listen(host, port))
         plane = stack.enter_context(session.open_here(create=True))
+        plane.housekeeper.retention = found.retention
         plane.start(seconds)
-        gateway = None
+        served, gateway = None, None
         if not no_gateway:
-            gateway = stack.enter_context(
-                running.gateway(
-                    plane,
-                    host,
-                    gateway_port,
-                    count,
-                    ends,
-                    settings_file=settings_file or session.settings.gateway_settings,
-                    cache=session.settings.cache,
-                    sync=every,
-                )
+            cache = session.settings.cache
+            served = stack.enter_context(
+                running.gateway(plane, host, gateway_port, count, ends, settings=found.gateway, cache=cache, sync=every)
             )
+            gateway = served.address
+
+        def adopt(settings: "ServerSettings") -> None:
+            plane.housekeeper.retention = settings.retention
+            if served:
+                served.adopt(settings.gateway)
+
+        stack.enter_context(server_settings.read_again(file, adopt))
         if gateway and host in _LOOPBACK:  # nobody but this machine reaches either, so these names are no one else's
             own = address_of(gateway)
             known += [own, replace(own, host="localhost")]

@@ -12,6 +12,7 @@ from vedette.control.instruments import Instruments
 from vedette.control.passes import passing
 from vedette.kernel.outage import Outage
 from vedette.lake.outcomes import Lake
+from vedette.lake.retention import Retention
 from vedette.store import idempotency, outbox, people
 from vedette.store.engine import Store
 
@@ -39,12 +40,13 @@ class Archivist:
 
 
 class Housekeeper:
-    """Keeps the store and the lake from growing for ever; the audit log is never touched."""
+    """Keeps the store and the lake from growing for ever, by its ``retention``; the audit log is never touched."""
 
     def __init__(self, store: Store, lake: Lake, instruments: Instruments) -> None:
         self._store = store
         self._lake = lake
         self._instruments = instruments
+        self.retention = Retention()
 
     def run(self, stop: threading.Event, interval: float = 3600.0) -> None:
         """Tidy now and every ``interval`` seconds until ``stop`` is set."""
@@ -61,4 +63,4 @@ class Housekeeper:
             outbox.prune(connection, before=now - EFFECTS)
             idempotency.prune(connection, now=now)
             people.prune(connection, now=now)
-        return self._lake.prune(now)
+        return self._lake.prune(now, self.retention)

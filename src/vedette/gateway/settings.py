@@ -1,21 +1,10 @@
 """What an operator may set about a gateway; times in seconds, sizes in bytes."""
 
-from collections.abc import Mapping
-from typing import Final
+from typing import Annotated
 
 from vedette.kernel.errors import InvalidInput
-from vedette.kernel.fields import Bytes, Percent, Seconds
+from vedette.kernel.fields import Bytes, Elsewhere, Percent, Seconds
 from vedette.kernel.records import camel, record
-
-SAID_ELSEWHERE: Final[Mapping[str, str]] = {
-    "router": "a gateway names itself after its host and process",
-    "worker": "a supervisor names its workers",
-    "pepper_file": "put the pepper into VEDETTE_KEY_PEPPER",
-    "sync_every": "pass --sync",
-    "cache_url": "set VEDETTE_CACHE: it may hold a secret",
-    "otlp_endpoint": "set OTEL_EXPORTER_OTLP_ENDPOINT, as for everything that is traced",
-}
-"""Settings that no file of settings may hold, and how each is said instead."""
 
 _MAY_BE_ZERO = frozenset({"sync_every", "trace_share"})
 
@@ -25,24 +14,27 @@ class GatewaySettings:
     """How one gateway behaves; the defaults suit a model server behind it.
 
     ``router`` is the name under which it confirms plans (empty: host and port); ``worker`` names its outcome journal.
-    ``pepper_file`` holds the pepper of keys, where the environment variable VEDETTE_KEY_PEPPER does not.
+    ``pepper_file`` holds the pepper of keys, where the environment variable VEDETTE_KEY_PEPPER does not. Keeping an
+    outcome waits for the disk after ``sync_every`` seconds (0: each one does, None: none does). ``otlp_endpoint`` is an
+    OpenTelemetry collector (empty: OTEL_EXPORTER_OTLP_ENDPOINT's, or none), ``cache_url`` a Redis that gateways share
+    answers in (empty: each worker has its own alone).
     """
 
-    router: str = ""
-    worker: str = "gateway"
-    pepper_file: str = ""
+    router: Annotated[str, Elsewhere("a gateway names itself after its host and process")] = ""
+    worker: Annotated[str, Elsewhere("a supervisor names its workers")] = "gateway"
+    pepper_file: Annotated[str, Elsewhere("put the pepper into VEDETTE_KEY_PEPPER")] = ""
+    sync_every: Annotated[float | None, Elsewhere("pass --sync")] = None
+    otlp_endpoint: Annotated[str, Elsewhere("set OTEL_EXPORTER_OTLP_ENDPOINT")] = ""
+    cache_url: Annotated[str, Elsewhere("set VEDETTE_CACHE: it may hold a secret")] = ""
 
     poll_interval: Seconds = 1.0  # between looks for new plans
     budget_interval: Seconds = 5.0  # between looks at what was used of budgets
     heartbeat: Seconds = 3.0  # between confirmations of the plans in force, and tries of refused ones
     ship_interval: Seconds = 0.5  # between batches of outcomes
-    sync_every: float | None = None  # after which keeping an outcome waits for the disk; 0: each does, None: none does
 
-    otlp_endpoint: str = ""  # of an OpenTelemetry collector; empty: OTEL_EXPORTER_OTLP_ENDPOINT's, or none
     otlp_interval: Seconds = 10.0  # between exports to an OpenTelemetry collector
     trace_share: Percent = 1.0  # of requests without a trace that are given one, where there is a collector
 
-    cache_url: str = ""  # of a Redis that gateways share answers in; empty: each worker has its own alone
     cache_timeout: Seconds = 0.02  # a request waits no longer for the shared cache
     cache_retry: Seconds = 1.0  # between looks whether a shared cache that was away answers again
     cache_entry_limit: Bytes = 1 << 20  # a larger answer stays in the worker that got it

@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from vedette.kernel.errors import InvalidDocument, InvalidInput
-from vedette.kernel.records import camel, record
+from vedette.kernel.records import record
 
 T = TypeVar("T")
 
@@ -96,12 +96,8 @@ def read_documents(text: str, source: str = "<text>") -> tuple[Document, ...]:
     return tuple(_document(node, source) for node in _nodes(text, source))
 
 
-def read_record(
-    cls: type[T], text: str, source: str = "<text>", *, elsewhere: Mapping[str, str] | None = None, **extra: object
-) -> T:
-    """Read a record from a YAML (or JSON) text that is one mapping, or empty; ``extra`` are fields nobody writes there.
-
-    ``elsewhere`` says of such fields how they are said instead.
+def read_record(cls: type[T], text: str, source: str = "<text>") -> T:
+    """Read a record from a YAML (or JSON) text that is one mapping, or empty.
 
     Raises:
         InvalidDocument: the text is malformed or does not fit; the message names line, column and field.
@@ -110,14 +106,7 @@ def read_record(
     node = nodes[0] if nodes else CommentedMap()
     if len(nodes) > 1 or not isinstance(node, CommentedMap):
         raise InvalidDocument("this takes one mapping of names and values", source=source, line=1, column=1)
-    for name, how in (elsewhere or {}).items():
-        for written in (name, camel(name)):
-            if written in node:
-                line, column = _position(node, (written,))
-                raise InvalidDocument(
-                    f"{written}: is not said here", source=source, line=line, column=column, path=written, hint=how
-                )
-    return _build(cls, {**_plain(node), **extra}, node, (), source)
+    return _build(cls, _plain(node), node, (), source)
 
 
 def _nodes(text: str, source: str) -> list[Any]:

@@ -5,7 +5,7 @@ Pydantic reads them when it makes a schema, and is not imported before: gateways
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from vedette.kernel.clock import duration
@@ -41,6 +41,16 @@ class Read:
     def __get_pydantic_json_schema__(self, core: "CoreSchema", handler: "GetJsonSchemaHandler") -> dict[str, Any]:
         """Show what JSON may hold."""
         return dict(self._schema)
+
+
+class Elsewhere(Read):
+    """Marks a field that no document may hold, and says how it is said instead."""
+
+    def __init__(self, how: str) -> None:
+        def refuse(value: object) -> object:  # noqa: ARG001 - whatever it is
+            raise InvalidInput("is not said here", hint=how)
+
+        super().__init__(refuse, {"not": {}})
 
 
 class ToldApartBy:
@@ -132,14 +142,15 @@ INSTANT_OR_DAY: list[dict[str, str]] = [{"type": "string", "format": "date-time"
 InstantOrDay = Annotated[datetime, Read(instant_or_day, {"anyOf": INSTANT_OR_DAY})]
 """A time with its offset, or a date, which is the moment it begins in UTC."""
 
-Seconds = Annotated[
-    float,
-    Read(
-        duration,
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$"}]},
-    ),
-]
+_DURATION = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$"}]
+}
+
+Seconds = Annotated[float, Read(duration, _DURATION)]
 """A duration in seconds, read from ``10m`` or a number."""
+
+Span = Annotated[timedelta, Read(lambda value: timedelta(seconds=duration(value)), _DURATION)]
+"""A length of time, read from ``30d`` or a number of seconds."""
 
 Bytes = Annotated[
     int,

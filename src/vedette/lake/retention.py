@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Table, and_, delete, func, literal_column, select
 
 from vedette.kernel.errors import InvalidInput
+from vedette.kernel.fields import Span
 from vedette.kernel.records import record
 from vedette.lake import lease, spool
 from vedette.lake.cells import ExposureKey
@@ -18,6 +19,7 @@ from vedette.lake.segments import ids_in
 from vedette.lake.tables import Tables
 
 _HOURS = 24
+_SHORTEST = timedelta(days=1)
 _HOURLY = timedelta(days=2)
 """How long sums of experiments are kept hour by hour; then those of a day (in UTC) are merged: experiments run for
 weeks, and what decides reads all of it."""
@@ -32,17 +34,21 @@ class Retention:
     version does, but after two days those of a whole day are merged to some 0.2 MB. ``bucket_sums`` is for both.
     """
 
-    outcomes: timedelta = timedelta(days=30)
-    bucket_sums: timedelta = timedelta(days=90)
-    minute_sums: timedelta = timedelta(days=400)
-    hour_sums: timedelta = timedelta(days=400)
-    day_sums: timedelta = timedelta(days=1830)
-    pending_feedback: timedelta = timedelta(days=1)
+    outcomes: Span = timedelta(days=30)  # outcomes themselves, for pages, history and breakdowns
+    bucket_sums: Span = timedelta(days=90)  # sums that decisions and experiments are made from
+    minute_sums: Span = timedelta(days=400)  # sums of charts, by the minute
+    hour_sums: Span = timedelta(days=400)  # the same by the hour
+    day_sums: Span = timedelta(days=1830)  # the same by the day
+    pending_feedback: Span = timedelta(days=1)  # judgements whose outcome has not come yet
 
     def __post_init__(self) -> None:
-        """Refuse outcomes that outlive their sums: late feedback would begin the sums anew."""
+        """Refuse outcomes that outlive their sums: late feedback would begin the sums anew. And what looks mistaken."""
         if self.outcomes > min(self.bucket_sums, self.minute_sums, self.hour_sums, self.day_sums):
-            raise InvalidInput("sums must be kept for at least as long as outcomes are")
+            raise InvalidInput(
+                "sums must be kept for at least as long as outcomes are", hint="raise what is shorter than outcomes"
+            )
+        if self.outcomes < _SHORTEST:
+            raise InvalidInput("outcomes must be kept for a day at least", hint="30m are thirty minutes, 30d are days")
 
 
 def prune(database: LakeDatabase, tables: Tables, folder: Path | None, now: datetime, retention: Retention) -> int:
