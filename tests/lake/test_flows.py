@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vedette.evidence.outcome import Outcome, OutcomeStatus
+from vedette.evidence.outcome import Feedback, Outcome, OutcomeStatus
 from vedette.lake.flows import Flow
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -57,3 +57,33 @@ def test_without_traffic_there_is_no_rate():
     """Nothing is not zero errors."""
     assert Flow().error_rate is None
     assert Flow().latency is None
+
+
+def test_copies_that_nobody_saw_are_no_traffic(asked):
+    """What a shadow did counts in no domain's requests, errors or latency, nor does what is judged of it later."""
+    span = NOON, NOON + timedelta(minutes=10)
+    before = asked.flows(*span, {"one"})["one"], asked.minutes("one", *span)
+    copies = [
+        Outcome(
+            id=f"copy-{number}",
+            domain="one",
+            at=NOON + timedelta(minutes=3),
+            assigned="v2" if number % 2 else "v3",
+            served="v2" if number % 2 else "v3",
+            plan_revision=0,
+            bucket=-1,
+            status=OutcomeStatus.ERROR,
+            measures={"error": 1.0, "latency_ms": 900.0, "tokens_in": 7.0, "shadow": 1.0},
+        )
+        for number in range(6)
+    ]
+    asked.ship("copies", copies)
+    asked.feedback([Feedback(outcome_id="copy-1", measures={"correct": 1.0})])
+    assert (asked.flows(*span, {"one"})["one"], asked.minutes("one", *span)) == before
+    at_three = {it.version: it.measures for it in asked.minutes("one", *span, copies=True) if it.at == copies[0].at}
+    assert {name: its["tokens_in"].n for name, its in at_three.items() if "tokens_in" in its} == {"v2": 3, "v3": 3}
+    assert at_three["v2"]["correct"].n == 1
+    assert at_three["v2"]["requests"].n == 2 + 3
+    for longer in (asked.hours, asked.days):
+        assert sum(it.measures["requests"].n for it in longer("one", *span)) == 40
+        assert sum(it.measures["requests"].n for it in longer("one", *span, copies=True)) == 46

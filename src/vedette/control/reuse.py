@@ -51,7 +51,7 @@ def cache_use(plane: Foundation, domain: Domain) -> CacheUse | None:
     if cache is None:
         return None
     begin = _floor(now, _HOUR) - (HOURS - 1) * _HOUR
-    steps = plane.lake.hours(domain.id, begin, now + _MINUTE)
+    steps = plane.lake.hours(domain.id, begin, now + _MINUTE, copies=True)
     hours = []
     for place in range(HOURS):
         at = begin + place * _HOUR
@@ -94,7 +94,7 @@ def _steps(lake: LakeReader, domain: str, since: datetime, until: datetime) -> I
     hour, day = _ceiling(since, _HOUR), _ceiling(since, _DAY)
     for steps, begin, end in ((lake.minutes, since, hour), (lake.hours, hour, day), (lake.days, day, until)):
         if begin < min(end, until):
-            yield from steps(domain, begin, min(end, until))
+            yield from steps(domain, begin, min(end, until), copies=True)
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:

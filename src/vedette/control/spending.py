@@ -38,7 +38,7 @@ class Spending:
         if known is not None and known.since == since and tick - read < FRESH:
             return known
         tokens = money = 0.0
-        for step in self._lake.days(domain, since, now):
+        for step in self._lake.days(domain, since, now, copies=True):
             sums = {name: moments.n * moments.mean for name, moments in step.measures.items()}
             tokens += sum(sums.get(name, 0.0) for name in COUNTED)
             money += sums.get("cost", 0.0)

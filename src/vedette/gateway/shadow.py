@@ -28,6 +28,7 @@ from vedette.gateway.sse import EventStream, Usage
 from vedette.gateway.upstream import Call, Failure, Headers
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.ids import uuid7
+from vedette.lake.admission import SHADOW
 
 Judge = Callable[[bytes], Mapping[str, float]]
 """Measures the answer of a copy."""
@@ -88,7 +89,7 @@ class Shadows:
         else:
             self._checks[plan.domain] -= 1
         del measures["fallback"]  # a copy has nobody to fall back to
-        self._recorder.record_shadow(copy.id, plan, copy.version, status, {**measures, "shadow": 1})
+        self._recorder.record_shadow(copy.id, plan, copy.version, status, {**measures, SHADOW: 1})
 
     def stop(self) -> None:
         """Drop all copies; nobody waits for them."""

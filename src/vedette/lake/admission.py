@@ -16,6 +16,9 @@ from vedette.lake.record import Record
 REQUESTS = "requests"
 """The measure every outcome has without bringing it: 1."""
 
+SHADOW = "shadow"
+"""The measure that is 1 of a copy whose answer nobody saw."""
+
 _MAGNITUDES = frozenset({"latency_ms", "ttft_ms", "tokens_in", "tokens_out"})
 _LONGEST_TEXT = 200
 _LONGEST_DIMENSION = 64

@@ -25,11 +25,8 @@ from vedette.lake.flows import Flow
 from vedette.lake.history import FileGone, History, Snapshot, snapshot
 from vedette.lake.queries import Page
 from vedette.lake.reading import cursor_of, located, read_page
-from vedette.lake.rollups import STEPS, Sums, add_sums, sums_of
+from vedette.lake.rollups import COPIES, NO_REVISION, STEPS, Sums, add_sums, sums_of
 from vedette.lake.tables import Tables
-
-NO_REVISION = 0
-"""The plan revision of requests whose version an experiment decided: no rollout reads them."""
 
 _SNAPSHOTS = 5
 """Snapshots taken before a file that is not there counts as lost."""
@@ -239,24 +236,28 @@ class LakeReader:
         """
         return self._over(domain, lambda taken: experiments.overlap(self._engine, taken, domain, first, second, limit))
 
-    def minutes(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
-        """Give what each version did in each minute from the one of `since` to before `until`, in order of time."""
-        return self._rollups(domain, STEPS[0], since, until)
+    def minutes(self, domain: str, since: datetime, until: datetime, *, copies: bool = False) -> tuple[Minute, ...]:
+        """Give what each version did in each minute from the one of `since` to before `until`, in order of time.
 
-    def hours(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
-        """Give what each version did in each hour from the one of `since` to before `until`, in order of time."""
-        return self._rollups(domain, STEPS[1], since, until)
+        With `copies` also what it did for nobody, as a shadow or to verify an answer of a cache.
+        """
+        return self._rollups(domain, STEPS[0], since, until, copies=copies)
 
-    def days(self, domain: str, since: datetime, until: datetime) -> tuple[Minute, ...]:
-        """Give what each version did on each day (in UTC) from that of `since` to before `until`, in order of time."""
-        return self._rollups(domain, STEPS[2], since, until)
+    def hours(self, domain: str, since: datetime, until: datetime, *, copies: bool = False) -> tuple[Minute, ...]:
+        """Give the same for each hour."""
+        return self._rollups(domain, STEPS[1], since, until, copies=copies)
 
-    def _rollups(self, domain: str, step: int, since: datetime, until: datetime) -> tuple[Minute, ...]:
+    def days(self, domain: str, since: datetime, until: datetime, *, copies: bool = False) -> tuple[Minute, ...]:
+        """Give the same for each day (in UTC)."""
+        return self._rollups(domain, STEPS[2], since, until, copies=copies)
+
+    def _rollups(self, domain: str, step: int, since: datetime, until: datetime, *, copies: bool) -> tuple[Minute, ...]:
         rollups, length = self._tables.rollups.c, step * MINUTE
         first, last = microseconds(since) // length * step, (microseconds(until) - 1) // length * step
         query = (
             select(rollups.begins, rollups.version, rollups.sums)
             .where(rollups.domain == domain, rollups.step == step, rollups.begins.between(first, last))
+            .where(rollups.plan_revision >= (COPIES if copies else NO_REVISION))
             .order_by(rollups.begins, rollups.plan_revision, rollups.version)
         )
         found: list[Minute] = []

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from vedette.evidence.summary import EMPTY, Moments
 from vedette.kernel.records import record
 from vedette.lake.clock import MINUTE, microseconds
-from vedette.lake.rollups import STEPS
+from vedette.lake.rollups import COPIES, STEPS
 from vedette.lake.tables import Tables
 
 _MOST = 500  # names in one query
@@ -83,9 +83,10 @@ def _minutes(
     """Give what each version under each plan did in each minute; the key of the table begins with the domain."""
     rollups, names = tables.rollups.c, sorted(domains)
     span = rollups.begins.between(microseconds(since) // MINUTE, (microseconds(until) - 1) // MINUTE)
+    seen = rollups.plan_revision > COPIES
     for first in range(0, len(names), _MOST):
         some = rollups.domain.in_(names[first : first + _MOST])
-        query = select(rollups.domain, rollups.begins, rollups.sums).where(some, rollups.step == STEPS[0], span)
+        query = select(rollups.domain, rollups.begins, rollups.sums).where(some, rollups.step == STEPS[0], span, seen)
         for domain, minute, stored in connection.execute(query):
             sums = _sums_of(stored)
             error, latency = sums.error, sums.latency_ms

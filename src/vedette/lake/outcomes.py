@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from threading import Event
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select
 
 from vedette.evidence.outcome import Feedback, Outcome
@@ -15,7 +17,7 @@ from vedette.kernel.errors import Corrupt, InvalidInput
 from vedette.kernel.ids import uuid7
 from vedette.kernel.records import evolve, record
 from vedette.lake import spool
-from vedette.lake.admission import check_feedback, check_stored
+from vedette.lake.admission import SHADOW, check_feedback, check_stored
 from vedette.lake.clock import microseconds
 from vedette.lake.columns import Columns, by_measure, joined
 from vedette.lake.erasure import count_unit, erase_domain, erase_unit, withhold
@@ -104,7 +106,7 @@ class Lake(LakeReader):
             else:
                 measures = counted(columns)
             spool.fill(connection, tables, number, columns)
-            Deltas(columns, measures).merge_into(tables, connection)
+            Deltas(columns, measures, _copies(batch)).merge_into(tables, connection)
             withhold(connection, tables, number, columns)
         return len(batch)
 
@@ -197,7 +199,8 @@ class Lake(LakeReader):
         late = [evolve(outcomes[outcome_id], measures=measures) for outcome_id, measures in sorted(judged.items())]
         insert_rows(connection, tables.amendments, _amendments(late))
         columns = Columns.of(late)
-        Deltas(columns, columns.measures).merge_into(tables, connection)
+        copies = _copies(outcomes[outcome_id] for outcome_id in sorted(judged))
+        Deltas(columns, columns.measures, copies).merge_into(tables, connection)
         waiting = [item for item in items if item.outcome_id in unknown]
         self._await_outcomes(connection, waiting)
         return FeedbackResult(accepted=accepted, duplicate=len(items) - accepted - len(waiting), unknown=tuple(unknown))
@@ -239,6 +242,11 @@ def _amendments(late: Iterable[Outcome]) -> Iterator[tuple[object, ...]]:
     for outcome in late:
         for name, value in sorted(outcome.measures.items()):
             yield outcome.id, name, value, outcome.domain, microseconds(outcome.at)
+
+
+def _copies(outcomes: Iterable[Outcome]) -> NDArray[np.bool_]:
+    """Say of each outcome whether it is one of a copy that nobody saw."""
+    return np.array([outcome.measures.get(SHADOW) == 1 for outcome in outcomes], np.bool_)
 
 
 def _check_size(items: Sequence[object]) -> None:

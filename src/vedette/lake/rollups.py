@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import msgpack
+from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection, Table, delete, func, select
 
 from vedette.evidence.outcome import OutcomeStatus
@@ -44,18 +45,25 @@ STEPS = (1, 60, 1440)
 """Minutes in a minute, an hour and a day."""
 
 
+NO_REVISION, COPIES = 0, -1
+"""Plan revisions that no plan has: of what no rollout decided, and, in roll-ups, of copies that nobody saw."""
+
+
 class Deltas:
-    """What a batch adds to the tables of sums: some measures of its outcomes, where and when they happened."""
+    """What a batch adds to the tables of sums: some measures of its outcomes, where and when they happened.
+
+    ``copies`` says which of them are copies that nobody saw: they are no traffic, and have roll-ups of their own.
+    """
 
     __slots__ = ("_cells", "_exposed", "_rollups")
 
-    def __init__(self, columns: Columns, measures: Measures) -> None:
+    def __init__(self, columns: Columns, measures: Measures, copies: NDArray[np.bool_]) -> None:
         self._cells: dict[CellKey, bytes] = {}
         self._exposed: dict[ExposureKey, bytes] = {}
         self._rollups: dict[RollupKey, Sums] = {}
         if len(columns):
             self._add_versions(columns, measures)
-            self._add_rollups(columns, measures)
+            self._add_rollups(columns, measures, np.where(copies, COPIES, columns.plan_revision))
             self._add_arms(columns, measures)
 
     def merge_into(self, tables: Tables, connection: Connection) -> None:
@@ -76,8 +84,8 @@ class Deltas:
         parts = parts_by(len(keys), group, np.arange(len(columns)), columns.bucket, measures)
         self._cells = dict(zip(keys, parts, strict=True))
 
-    def _add_rollups(self, columns: Columns, measures: Measures) -> None:
-        domain, assigned, revision = columns.texts["domain"], columns.texts["assigned"], columns.plan_revision
+    def _add_rollups(self, columns: Columns, measures: Measures, revision: NDArray[np.int64]) -> None:
+        domain, assigned = columns.texts["domain"], columns.texts["assigned"]
         for step in STEPS:
             begins = columns.at // (step * MINUTE)
             group, first = grouped(domain.codes, revision, assigned.codes, begins)
