@@ -188,7 +188,7 @@ class Outcomes:
         return pseudonym(self._key(domain), unit)
 
     def _key(self, domain: str) -> bytes:
-        seasoning, mark = self._pepper.known(), self._traffic.plan(domain).pepper
+        seasoning, mark = self._pepper.known(), self._traffic.pepper(domain)
         if seasoning is not None and mark in {"", mark_of(seasoning)}:
             return key_of(seasoning, domain)
         why = "there is no pepper here" if seasoning is None else "their pseudonyms are made with another pepper"

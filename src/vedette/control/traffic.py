@@ -95,6 +95,11 @@ class Traffic:
             raise NotFound(f"there is no domain {domain_id!r}", hint="`vedette domain list` shows those there are")
         return found.plan
 
+    def pepper(self, domain_id: str) -> str:
+        """Give the mark of the pepper that the pseudonyms of a domain are made with, or were last; empty if of none."""
+        with self._changes.reading() as connection:
+            return plans.pepper(connection, domain_id)
+
     def revision(self, domain_id: str, number: int) -> StoredPlan:
         """Give a domain's plan at a revision.
 
