@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from tests.api.people import ACTOR
 
+from vedette.catalog.domain import DomainSpec
+from vedette.kernel.documents import load
+
 ADDRESS = "/api/v1/outcomes"
 
 
@@ -104,3 +107,40 @@ def test_outcomes_come_a_line_each_too(client):
     assert client.post(ADDRESS, **sent).json() == {"stored": 0, "duplicate": 3}
     broken = client.post(ADDRESS, **(sent | {"content": f'{lines}\n{{"id": }}'}))
     assert (broken.status_code, broken.json()["details"]["line"]) == (400, 4)
+
+
+@pytest.fixture
+def keeping(client, furnished, monkeypatch):
+    """The domain keeps units, and has two outcomes of ann that name her and no bucket, and one of bob."""
+    monkeypatch.setenv("VEDETTE_KEY_PEPPER", "a pepper for tests")
+    furnished.domains.update("support", load(DomainSpec, {"config": {"keepUnits": True}}), actor="ann")
+    items = [outcome(n, unit=unit) for n, unit in enumerate(("ann", "bob", "ann"))]
+    for item in items:
+        del item["bucket"]
+    assert client.post(ADDRESS, json={"items": items}).json() == {"stored": 3, "duplicate": 0}
+    return furnished
+
+
+def test_an_outcome_with_a_unit_needs_no_bucket(client, keeping):
+    """What names its unit alone is in that unit's bucket, and is shown by it."""
+    bucket = keeping.traffic.choose("support", "ann").bucket
+    shown = client.post("/api/v1/domains/support/units/show", json={"unit": "ann"}).json()["items"]
+    assert [(it["id"], it["bucket"]) for it in shown] == [("o-2", bucket), ("o-0", bucket)]
+    assert bucket >= 0
+
+
+def test_an_erasure_sent_twice_is_done_and_recorded_once(client, keeping):
+    """With a key a repeat is answered alike, marked, and leaves no second entry; a dry run under it keeps nothing."""
+    address, keyed = "/api/v1/domains/support/units/erase", ACTOR | {"Idempotency-Key": "k"}
+    counted = client.post(address, json={"unit": "ann", "dryRun": True}, headers=keyed)
+    assert counted.json() == {"domain": "support", "outcomes": 2, "dryRun": True}
+    first, again = (client.post(address, json={"unit": "ann"}, headers=keyed) for _ in range(2))
+    assert first.json() == {"domain": "support", "outcomes": 2, "dryRun": False}
+    assert (again.status_code, again.content, again.headers["etag"]) == (200, first.content, first.headers["etag"])
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert client.post(address, json={"unit": "bob"}, headers=keyed).status_code == 409
+    bare = client.post(address, json={"unit": "ann"}, headers=ACTOR)
+    assert (bare.json()["outcomes"], "idempotency-replayed" in bare.headers) == (0, False)
+    entries = keeping.governance.entries(action="outcomes.erase").items
+    assert [it.details["outcomes"] for it in entries] == [2, 0]

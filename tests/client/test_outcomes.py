@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
+from vedette.catalog.domain import DomainConfig, DomainSpec
+from vedette.client.client import Client
 from vedette.control.outcomes import Shipped
 from vedette.evidence.outcome import Feedback, Outcome, OutcomeStatus
 from vedette.kernel.errors import NotFound
+from vedette.kernel.records import evolve
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ERRORS = {"error": 0.0}
@@ -63,3 +67,32 @@ def test_judgements_wait_for_outcomes_and_are_refused_with_them(both):
     assert (judged.accepted, judged.duplicate, judged.unknown) == (1, 0, ("o-2",))
     with pytest.raises(NotFound, match="nowhere"):
         client.outcomes.record([outcome(2, domain="nowhere")])
+
+
+class Losing(httpx.HTTPTransport):
+    """A network that loses the first answer of the server."""
+
+    lost = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, and lose what comes back once."""
+        answer = super().handle_request(request)
+        if not self.lost:
+            answer.read()
+            self.lost = answer.status_code
+            raise httpx.ReadError("the connection broke")
+        return answer
+
+
+def test_an_erasure_whose_answer_is_lost_is_sent_again_and_recorded_once(both, monkeypatch):
+    """A client that asks again after a broken connection is told what was erased, by one entry in the record."""
+    monkeypatch.setenv("VEDETTE_KEY_PEPPER", "a pepper for tests")
+    monkeypatch.setattr("vedette.client.wire._PAUSES", (0.0, 0.0))
+    plane, client = both
+    plane.domains.update("payments", DomainSpec(config=DomainConfig(keep_units=True)), actor="ada")
+    plane.outcomes.record([evolve(outcome(number), unit="ann") for number in range(3)])
+    transport = Losing()
+    with Client(client.url, actor="ann", transport=transport) as unlucky:
+        assert unlucky.outcomes.erase_unit("payments", "ann").outcomes == 3
+    assert transport.lost == 200
+    assert [it.details["outcomes"] for it in plane.governance.entries(action="outcomes.erase").items] == [3]

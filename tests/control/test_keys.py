@@ -130,10 +130,14 @@ def test_the_keys_of_a_domain_are_those_that_open_it(pay: World):
 
 
 def test_the_pepper_is_made_once_for_its_owner_alone(tmp_path):
-    """The first one to ask makes a file nobody else can read; everybody finds the same one then."""
+    """It is in a file nobody else can read; who comes with another one then is told, and the first one stays."""
     file = tmp_path / "data" / pepper.FILE
-    made = pepper.find_or_make({}, file)
-    assert pepper.find_or_make({}, file) == pepper.find({}, file) == made
+    made = pepper.draft()
+    for _ in range(2):
+        pepper.keep(made, file)
+    with pytest.raises(Conflict, match="meanwhile"):
+        pepper.keep(pepper.draft(), file)
+    assert pepper.find({}, file) == made
     assert len(made) == 64
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in file.parent.iterdir()] == [pepper.FILE]
@@ -143,7 +147,7 @@ def test_a_pepper_from_the_environment_goes_first(tmp_path):
     """The environment's is taken before the file's, makes no file, and must be long enough; without either is none."""
     file = tmp_path / pepper.FILE
     assert pepper.find({}, file) is None
-    assert pepper.find_or_make({pepper.VARIABLE: "x" * 16}, file) == b"x" * 16
+    assert pepper.find({pepper.VARIABLE: "x" * 16}, file) == b"x" * 16
     assert not file.exists()
     with pytest.raises(InvalidInput, match="shorter than 16"):
         pepper.find({pepper.VARIABLE: "salt"}, file)

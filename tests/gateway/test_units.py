@@ -9,8 +9,11 @@ import pytest
 from tests.gateway.stage import wait_for
 
 from vedette.catalog.domain import Assignment
+from vedette.catalog.key import mark_of
 from vedette.catalog.unit import key_of, pseudonym
+from vedette.gateway.feed import PlanFile
 from vedette.kernel.documents import dump
+from vedette.kernel.records import evolve
 from vedette.routing.choose import CompiledPlan
 from vedette.routing.plan import TrafficPlan
 
@@ -130,3 +133,46 @@ def test_a_plan_that_keeps_units_is_refused_without_a_pepper(stage):
     assert "has no pepper" in stage.gateway.app.table.refused["payments"].reason
     stage.chat(user="ann")
     assert stage.outcome().unit == ""
+
+
+def test_a_plan_of_another_pepper_is_refused_whole_and_loudly(stage, caplog):
+    """A gateway with another pepper keeps the plan before, says why aloud, and goes on once it has the right one."""
+    stage.publish(stage.plan())
+    stage.environment["VEDETTE_KEY_PEPPER"] = "quite another pepper"
+    named = evolve(stage.plan(revision=2, keep_units=True), pepper=mark_of(b"a pepper for tests"))
+    stage.feed.publish(named)
+    wait_for(lambda: stage.gateway.app.table.refused)
+    said = stage.get("/readyz").json["refused"]["payments"]
+    for told in (said["reason"] if isinstance(said, dict) else said, caplog.text):
+        assert "another pepper" in told
+        assert "set VEDETTE_KEY_PEPPER to the one of the control plane" in told
+    answer = stage.chat(user="ann")
+    assert (answer.status, answer.headers["x-vedette-plan-revision"]) == (200, "1")
+    assert stage.outcome().unit == ""
+    stage.environment["VEDETTE_KEY_PEPPER"] = "a pepper for tests"
+    stage.publish(named)
+    stage.chat(user="ann")
+    assert stage.outcomes(2)[1].unit == pseudonym(key_of(b"a pepper for tests", "payments"), "ann")
+
+
+def test_a_kept_plan_that_names_no_pepper_is_served(stage):
+    """A plan that an older vedette left on the disk is served as it was then, with whatever pepper there is."""
+    stage.folder.mkdir(parents=True)
+    old = {key: value for key, value in dump(stage.plan(keep_units=True)).items() if key != "pepper"}
+    (stage.folder / "plans.json").write_text(json.dumps([old]))
+    stage.feed.down = True
+    stage.start()
+    stage.chat(user="ann")
+    assert stage.outcome().unit == pseudonym(key_of(b"a pepper for tests", "payments"), "ann")
+
+
+def test_a_kept_plan_of_another_pepper_is_not_served(stage):
+    """A plan on the disk is looked at as one from the feed is: a new pepper with an old plan makes no pseudonyms."""
+    stage.folder.mkdir(parents=True)
+    other = evolve(stage.plan(keep_units=True), pepper=mark_of(b"quite another pepper"))
+    PlanFile(stage.folder / "plans.json").save([other, stage.plan(domain="legal")])
+    stage.feed.down = True
+    stage.start()
+    assert stage.chat(model="legal").status == 200
+    assert stage.chat(user="ann").status >= 400
+    assert "another pepper" in stage.gateway.app.table.refused["payments"].reason

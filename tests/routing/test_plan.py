@@ -62,6 +62,19 @@ def test_plan_stored_before_experiments_loads():
     assert load(TrafficPlan, stored) == plan(5)
 
 
+def test_plan_of_a_newer_vedette_loads():
+    """What a plan says that this code does not know is passed over; what users write within it is read as ever."""
+    assert load(TrafficPlan, dump(plan(5)) | {"notYetKnown": {"deep": [1]}}) == plan(5)
+    with pytest.raises(InvalidInput, match="unknown field"):
+        load(TrafficPlan, dump(plan(5)) | {"config": {"notYetKnown": 1}})
+
+
+def test_plan_stored_before_it_named_a_pepper_loads():
+    """A plan written before plans named a pepper names none."""
+    stored = {key: value for key, value in dump(plan(5)).items() if key != "pepper"}
+    assert load(TrafficPlan, stored) == plan(5)
+
+
 def test_versions_of_arms_need_their_backends():
     """A version that an arm serves is in the plan; one of an arm that was stopped need not be."""
     overrides = {"control": Override(), "treatment": Override(version="v9")}

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from tests.store.things import after, domain, plan
 
 from vedette.kernel.errors import NotFound, StaleRevision
+from vedette.kernel.records import evolve
 from vedette.routing.plan import Canary
 from vedette.store import domains, plans
 
@@ -111,6 +112,16 @@ def test_history_is_of_a_domain_or_a_rollout(two_domains):
         listed = plans.history(connection, limit=3)
         assert [p.sequence for p in listed.items] == [4, 3, 2]
         assert [p.sequence for p in plans.history(connection, after=listed.next).items] == [1]
+
+
+def test_the_newest_pepper_that_was_named_is_known(catalogue):
+    """The mark of a pepper is that of the newest plan that names one, of this domain alone; empty where none does."""
+    with catalogue.transaction() as connection:
+        for revision, mark in enumerate(("", "aaaaaaaa", "bbbbbbbb", ""), start=1):
+            assert plans.pepper(connection, "pay") == ("", "", "aaaaaaaa", "bbbbbbbb")[revision - 1]
+            plans.publish(connection, evolve(plan(revision), pepper=mark), at=after(revision))
+        assert plans.pepper(connection, "pay") == "bbbbbbbb"
+        assert plans.pepper(connection, "nowhere") == ""
 
 
 def test_confirmations_rise_and_know_who_lives(two_domains):

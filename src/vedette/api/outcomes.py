@@ -13,7 +13,7 @@ from fastapi import Depends, Query
 from pydantic import Field
 
 from vedette.api.bodies import JsonBody, LinesBody
-from vedette.api.requests import NAMED, DomainId, OutcomeId, Pages, Plane, Read, Write
+from vedette.api.requests import NAMED, Create, DomainId, OutcomeId, Pages, Plane, Read
 from vedette.api.routes import BODY, many, one, plain, router
 from vedette.control.outcomes import Erased, Shipped
 from vedette.evidence.outcome import Feedback, Outcome
@@ -93,12 +93,12 @@ def show_unit(
 
 @routes.post("/domains/{domain}/units/erase", responses=one(404, 409, *BODY))
 def erase_unit(
-    plane: Plane, domain: DomainId, body: Annotated[UnitToErase, Depends(JsonBody(UnitToErase))], write: Write
+    plane: Plane, domain: DomainId, body: Annotated[UnitToErase, Depends(JsonBody(UnitToErase))], write: Create
 ) -> Erased:
     """Erase every outcome of one unit, those on their way too; sums, which hold no unit, stay as they are."""
-    return write.give(
-        lambda: plane.outcomes.erase_unit(
-            domain, body.unit, dry_run=body.dry_run, actor=write.actor, request_id=write.request_id
+    return write.give_kept(
+        lambda key: plane.outcomes.erase_unit_once(
+            domain, body.unit, key, dry_run=body.dry_run, actor=write.actor, request_id=write.request_id
         )
     )
 

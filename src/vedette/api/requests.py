@@ -48,6 +48,9 @@ Plane = Annotated[ControlPlane, Depends(_plane)]
 """The control plane behind the app."""
 
 
+_REPLAYED = {"Idempotency-Replayed": "true"}
+
+
 class NotModified(Exception):
     """What the client has is what there is."""
 
@@ -74,7 +77,7 @@ async def respond_not_modified(_: Request, error: Exception) -> Response:
 async def respond_answered(_: Request, error: Exception) -> Response:
     """Answer `Answered`."""
     assert isinstance(error, Answered)  # noqa: S101 - registered for these only
-    marked = {"Idempotency-Replayed": "true"} if error.replayed else {}
+    marked = _REPLAYED if error.replayed else {}
     headers = {**error.answer["headers"], **marked}
     return Response(
         error.answer["body"], status_code=error.answer["status"], headers=headers, media_type="application/json"
@@ -251,6 +254,15 @@ class Writing:
         value = action()
         self.response.status_code = status
         self.response.headers.update(_headers(value, location(value)))
+        return value
+
+    def give_kept(self, action: Callable[[str], tuple[T, bool]]) -> T:
+        """Do ``action``, which keeps its answer itself under the key it is given (empty: there is none).
+
+        For work that no transaction holds. It says whether the answer is one that was kept.
+        """
+        value, replayed = action(f"{self.actor}/{self.key}" if self.key else "")
+        self.response.headers.update(_headers(value, "") | (_REPLAYED if replayed else {}))
         return value
 
     def _answer(self, action: Callable[[], T], status: int, location: Callable[[T], str]) -> NoReturn:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from vedette.kernel.errors import InvalidInput, Unavailable
+from vedette.kernel.errors import Conflict, InvalidInput, Unavailable
 
 VARIABLE: Final = "VEDETTE_KEY_PEPPER"
 """The environment variable that holds it where several machines need the same one."""
@@ -40,29 +40,34 @@ def find(environment: Mapping[str, str], file: Path | None) -> bytes | None:
     return said.encode()
 
 
-def find_or_make(environment: Mapping[str, str], file: Path) -> bytes:
-    """Give the pepper; the first time, make the file.
+def draft() -> bytes:
+    """Draw a pepper that is nobody's yet."""
+    return secrets.token_hex(32).encode()
+
+
+def keep(pepper: bytes, file: Path) -> None:
+    """Put a pepper into its file, which only its owner can read; the one that is there stays.
 
     Raises:
+        Conflict: there is another one.
         Unavailable: the file can neither be read nor made.
     """
-    if found := find(environment, file):
-        return found
-    draft = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    written = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        descriptor = os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
-            os.write(descriptor, secrets.token_hex(32).encode())
+            os.write(descriptor, pepper)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         with suppress(FileExistsError):  # another process was quicker: its pepper is the one
-            os.link(draft, file)
-        draft.unlink()
+            os.link(written, file)
+        written.unlink()
     except OSError as error:
         raise Unavailable(f"the pepper of keys cannot be kept in {file}: {error}") from error
-    made = find({}, file)
-    if made is None:
+    there = find({}, file)
+    if there is None:
         raise Unavailable(f"the pepper of keys in {file} is empty", hint=f"remove it, or set {VARIABLE}")
-    return made
+    if there != pepper:
+        raise Conflict(f"somebody else has made the pepper of keys in {file} meanwhile", hint="try again")

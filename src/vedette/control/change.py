@@ -7,6 +7,7 @@ no change. Every write names its actor.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +19,16 @@ from vedette.kernel.errors import InvalidInput
 from vedette.store import audit, idempotency
 from vedette.store.engine import Store
 
+Step = Callable[[], None]
+"""Something done outside the database."""
+
 
 class Change:
     """One open transaction: the connection to write on, when and by whom, and the entries recorded so far."""
 
-    def __init__(self, connection: Connection, actor: str, at: datetime, request_id: str) -> None:
+    def __init__(self, connection: Connection, actor: str, at: datetime, request_id: str, last: list[Step]) -> None:
         self.connection = connection
+        self._last = last
         self.actor = actor
         self.at = at
         self.request_id = request_id
@@ -44,8 +49,23 @@ class Change:
         self.entries += 1
         return entry
 
+    def at_last(self, step: Step) -> None:
+        """Do ``step`` just before this change is kept, with all that is kept with it; should it raise, nothing is kept.
 
-_together: ContextVar[Connection | None] = ContextVar("together", default=None)
+        It is for what stands outside the database. For a change that is not kept, as in a dry run, nothing is done.
+        """
+        self._last.append(step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A transaction, or a part of one, and what is to be done just before it is kept."""
+
+    connection: Connection
+    last: list[Step] = field(default_factory=list)
+
+
+_together: ContextVar[_Open | None] = ContextVar("together", default=None)
 """The transaction that every change and read of this context joins, if one is open."""
 
 
@@ -79,8 +99,8 @@ class Changes:
             RuntimeError: the block recorded no audit entry, so nothing of it was written.
         """
         named = self.who(actor)
-        with self._writing() as connection:
-            change = Change(connection, named, self._instruments.now(), request_id)
+        with self._writing() as (connection, last):
+            change = Change(connection, named, self._instruments.now(), request_id, last)
             yield change
             if not change.entries:
                 raise RuntimeError("a change without an audit entry is not written")
@@ -90,7 +110,7 @@ class Changes:
         """Open a read of one moment of the store."""
         outer = _together.get()
         if outer is not None:
-            yield outer
+            yield outer.connection
             return
         with self.store.reading() as connection:
             yield connection
@@ -101,8 +121,9 @@ class Changes:
 
         A change inside that fails and is caught leaves the others as they are.
         """
-        with self._writing() as connection:
-            token = _together.set(connection)
+        with self._writing() as (connection, last):
+            within = _Open(connection)
+            token = _together.set(within)
             try:
                 with connection.begin_nested() as block:
                     yield connection
@@ -110,6 +131,8 @@ class Changes:
                         block.rollback()
             finally:
                 _together.reset(token)
+            if not dry_run:
+                last.extend(within.last)
 
     def once(
         self, key: str, fingerprint: str, action: Callable[[], Mapping[str, Any]]
@@ -136,14 +159,18 @@ class Changes:
         return answer, False
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        outer = _together.get()
+    def _writing(self) -> Iterator[tuple[Connection, list[Step]]]:
+        """Open a transaction, or a part of the one that is open, whose last steps become its own when the part ends."""
+        outer, last = _together.get(), list[Step]()
         if outer is None:
             with self.store.transaction() as connection:
-                yield connection
+                yield connection, last
+                for step in last:
+                    step()
         else:
-            with outer.begin_nested():
-                yield outer
+            with outer.connection.begin_nested():
+                yield outer.connection, last
+            outer.last.extend(last)
 
 
 def since(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,10 @@
 """Domains: create, update, archive, restore, delete; every revision is kept."""
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 
-from vedette.catalog.domain import Domain, DomainConfig, DomainSpec
+from vedette.catalog.domain import Domain, DomainSpec
 from vedette.catalog.lifecycle import DomainEvent, DomainState, follow
-from vedette.connectors import pepper
 from vedette.control.change import Change, Changes, since
 from vedette.control.traffic import Traffic
 from vedette.evidence.metric import BUILT_IN
@@ -24,10 +21,9 @@ _HINTS = {"active rollouts": "abort or finish its rollout", "running experiments
 class Domains:
     """The domain catalogue."""
 
-    def __init__(self, changes: Changes, traffic: Traffic, folder: Path) -> None:
+    def __init__(self, changes: Changes, traffic: Traffic) -> None:
         self._changes = changes
         self._traffic = traffic
-        self._folder = folder
 
     def create(
         self,
@@ -44,10 +40,9 @@ class Domains:
 
         Raises:
             InvalidInput: the id cannot name a domain.
-            Conflict: it exists already.
+            Conflict: it exists already, or somebody else made the pepper at the same moment.
             Unavailable: it keeps units, and the pepper can be neither read nor made.
         """
-        self._season(spec.config)
         with self._changes.begin(actor, request_id) as change:
             domain = _new(domain_id, spec, labels or {}, change.at)
             domains.create(change.connection, domain, actor=change.actor)
@@ -91,9 +86,9 @@ class Domains:
             NotFound: there is no such domain.
             Refused: it is not active, or a metric goes that a running experiment measures.
             StaleRevision: it is not at ``expected_revision``; nothing was changed.
+            Conflict: it is to keep units, and somebody else made the pepper at the same moment.
             Unavailable: it is to keep units, and the pepper can be neither read nor made.
         """
-        self._season(spec.config)
         with self._changes.reading() as connection:
             domain = domains.get(connection, domain_id)
         wanted = evolve(
@@ -150,11 +145,6 @@ class Domains:
         """
         domain = self.get(domain_id)
         return self._move(domain, domain, DomainEvent.DELETE, actor, expected_revision, request_id)
-
-    def _season(self, config: DomainConfig) -> None:
-        """See that there is a pepper before a plan asks gateways for pseudonyms."""
-        if config.keep_units:
-            pepper.find_or_make(os.environ, self._folder / pepper.FILE)
 
     def _move(
         self, domain: Domain, wanted: Domain, event: DomainEvent, actor: str, expected: int | None, request_id: str

@@ -1,13 +1,11 @@
 """Keys of callers: make them, list them, change them, revoke them; a secret is told once and never kept."""
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 from vedette.catalog.key import IssuedKey, Key, KeySpec, digest_of, mark_of, secret_of
-from vedette.connectors import pepper
 from vedette.control.change import Changes, since
 from vedette.control.instruments import Instruments
+from vedette.control.pepper import Pepper
 from vedette.kernel.documents import dump
 from vedette.kernel.errors import InvalidInput, Refused, StaleRevision
 from vedette.kernel.records import evolve
@@ -18,8 +16,8 @@ from vedette.store.pages import Page
 class Keys:
     """Who may ask the gateways for domains that want keys."""
 
-    def __init__(self, changes: Changes, instruments: Instruments, folder: Path) -> None:
-        self._changes, self._instruments, self._folder = changes, instruments, folder
+    def __init__(self, changes: Changes, instruments: Instruments, pepper: Pepper) -> None:
+        self._changes, self._instruments, self._pepper = changes, instruments, pepper
 
     def create(self, name: str, spec: KeySpec | None = None, *, actor: str = "", request_id: str = "") -> IssuedKey:
         """Make a key; its secret is in the answer and nowhere else.
@@ -29,14 +27,14 @@ class Keys:
         Raises:
             InvalidInput: the name cannot name a key, it would have expired already, or the pepper is too short.
             NotFound: it is for a domain that is not there.
-            Conflict: there is a key of that name.
+            Conflict: there is a key of that name, or somebody else made the pepper at the same moment.
             Unavailable: the pepper can be neither read nor made.
         """
         spec = spec or KeySpec()
         key_id, random = self._instruments.new_secret()
         secret = secret_of(key_id, random)
-        seasoning = pepper.find_or_make(os.environ, self._folder / pepper.FILE)
         with self._changes.begin(actor, request_id) as change:
+            seasoning = self._pepper.for_change(change)
             _refuse_past(spec, change.at)
             for domain in spec.domains:
                 domains.get(change.connection, domain)

@@ -7,20 +7,24 @@ Of a domain that keeps units the outcomes of one can be listed, and erased, whic
 unit may be a person, so neither its name nor its pseudonym stands in the record, in a log or in an error.
 """
 
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
+from vedette.catalog.key import mark_of
 from vedette.catalog.unit import key_of, pseudonym
-from vedette.connectors import pepper
+from vedette.connectors.pepper import VARIABLE
 from vedette.control.change import Changes
 from vedette.control.domains import Domains
 from vedette.control.experiments import MultiVariantTestManager
 from vedette.control.instruments import Instruments
+from vedette.control.pepper import Pepper
+from vedette.control.traffic import Traffic
 from vedette.evidence.outcome import Feedback, Outcome
+from vedette.evidence.tabular import bucket_of_unit
 from vedette.kernel.errors import InvalidInput, Refused
+from vedette.kernel.hashing import digest
 from vedette.kernel.records import evolve, record
 from vedette.lake.outcomes import FeedbackResult, Lake
+from vedette.store import idempotency
 from vedette.store.pages import Page
 
 
@@ -50,14 +54,16 @@ class Outcomes:
         lake: Lake,
         domains: Domains,
         experiments: MultiVariantTestManager,
+        traffic: Traffic,
         instruments: Instruments,
-        folder: Path,
+        pepper: Pepper,
     ) -> None:
         self._changes = changes
-        self._folder = folder
+        self._pepper = pepper
         self._lake = lake
         self._domains = domains
         self._experiments = experiments
+        self._traffic = traffic
         self._instruments = instruments
 
     def record(self, outcomes: Sequence[Outcome], *, remember: bool = False) -> Shipped:
@@ -65,10 +71,12 @@ class Outcomes:
 
         An outcome says in ``exposures`` which arms of which experiments (by id or by name) its request was served with.
         With ``remember`` an id is known for as long as sums are kept, not only as long as its outcome is. A ``unit`` is
-        the unit itself: its pseudonym is stored where the domain keeps units, and nothing of it where it does not.
+        the unit itself: its pseudonym is stored where the domain keeps units, and nothing of it where it does not. An
+        outcome that names a unit and no bucket is in the bucket of that unit.
 
         Raises:
             NotFound: there is no such domain or experiment.
+            Refused: a domain keeps units, and there is no pepper here, or another than the domain's.
             InvalidInput: an outcome cannot be counted, or an experiment is of another domain, has no such arm, or has
                 not had that epoch.
         """
@@ -83,10 +91,7 @@ class Outcomes:
             else it
             for it in outcomes
         ]
-        items = [
-            evolve(it, unit=pseudonym(keys[it.domain], it.unit) if it.domain in keys else "") if it.unit else it
-            for it in items
-        ]
+        items = [_of_unit(it, keys.get(it.domain)) if it.unit else it for it in items]
         stored = self._lake.ship(self._instruments.new_id(), items, remember=remember)
         return Shipped(stored=stored, duplicate=len(items) - stored)
 
@@ -111,7 +116,7 @@ class Outcomes:
         Raises:
             NotFound: there is no such domain.
             InvalidInput: no unit was named, or ``after`` is not the end of a page.
-            Refused: no units were ever kept here: there is no pepper.
+            Refused: no units were ever kept here: there is no pepper, or another than the domain's.
         """
         found = self._lake.outcomes(domain, unit=self._known(domain, unit), after=after or "", limit=limit)
         return Page(items=found.items, next=found.after or None)
@@ -121,25 +126,60 @@ class Outcomes:
     ) -> Erased:
         """Erase every outcome of a unit, those too that are on their way still; with ``dry_run`` only count them.
 
-        Sums hold no unit, and stay as they are. The record tells who erased how many, and not of whom.
+        Sums hold no unit, and stay as they are. The record tells who erased how many, and not of whom. It is told just
+        before they go: of an erasure that breaks off at that moment an entry stays, and erasing again is told again.
 
         Raises:
             NotFound: there is no such domain.
             InvalidInput: no unit was named.
-            Refused: no units were ever kept here: there is no pepper.
+            Refused: no units were ever kept here: there is no pepper, or another than the domain's.
             Unavailable: the outcomes cannot be read or written; nothing was erased.
             Conflict: others kept on changing what is stored; nothing was erased.
         """
+        return self.erase_unit_once(domain, unit, "", dry_run=dry_run, actor=actor, request_id=request_id)[0]
+
+    def erase_unit_once(
+        self, domain: str, unit: str, key: str, *, dry_run: bool = False, actor: str = "", request_id: str = ""
+    ) -> tuple[Erased, bool]:
+        """Do what `erase_unit` does once for a ``key``; gives the answer too, and whether it is one that was kept.
+
+        The answer is kept for a day, once everything is gone; what has come in since stays then. A repeat before that,
+        because the first attempt broke off or is not through, looks again: it leaves no second entry if there is
+        nothing left, and one that says ``again`` if there is. A dry run and the empty key keep nothing.
+
+        Raises:
+            Conflict: the key was used for another request.
+            Unavailable: with a key it may be all gone, and only the answer not kept. Asking again tells.
+            VedetteError: and whatever `erase_unit` raises.
+        """
         known = self._known(domain, unit)
         if dry_run:
-            return Erased(domain=domain, outcomes=self._lake.count_unit(domain, known), dry_run=True)
+            return Erased(domain=domain, outcomes=self._lake.count_unit(domain, known), dry_run=True), False
+        request = digest({"erase": domain, "unit": known})
+        with self._changes.reading() as connection:
+            before = idempotency.known(connection, key, request, at=self._instruments.now()) if key else None
+        if before is not None and before["done"]:
+            return Erased(domain=domain, outcomes=before["outcomes"]), True
 
         def tell(count: int) -> None:
-            with self._changes.begin(actor, request_id) as change:
-                change.record("outcomes.erase", domain=domain, resource=f"domain/{domain}", outcomes=count)
+            nonlocal before
+            with self._changes.together() as connection:
+                before = idempotency.claim(connection, key, request, at=self._instruments.now()) if key else None
+                if before is not None and not count:
+                    return
+                more = {"again": True} if before is not None else {}
+                with self._changes.begin(actor, request_id) as change:
+                    change.record("outcomes.erase", domain=domain, resource=f"domain/{domain}", outcomes=count, **more)
+                if key:
+                    idempotency.answer(connection, key, {"outcomes": count, "done": False})
 
-        erased = self._lake.erase_unit(domain, known, self._instruments.now(), tell)
-        return Erased(domain=domain, outcomes=erased)
+        count = self._lake.erase_unit(domain, known, self._instruments.now(), tell)
+        if repeated := before is not None and not count:
+            count = before["outcomes"]
+        if key:
+            with self._changes.together() as connection:
+                idempotency.answer(connection, key, {"outcomes": count, "done": True})
+        return Erased(domain=domain, outcomes=count), repeated
 
     def _known(self, domain: str, unit: str) -> str:
         self._domains.get(domain)
@@ -148,13 +188,16 @@ class Outcomes:
         return pseudonym(self._key(domain), unit)
 
     def _key(self, domain: str) -> bytes:
-        seasoning = pepper.find(os.environ, self._folder / pepper.FILE)
-        if seasoning is None:
-            raise Refused(
-                f"no units of {domain!r} can be known: there is no pepper here",
-                hint=f"`vedette domain update {domain} --keep-units` begins; {pepper.VARIABLE} may hold the pepper",
-            )
-        return key_of(seasoning, domain)
+        seasoning, mark = self._pepper.known(), self._traffic.pepper(domain)
+        if seasoning is not None and mark in {"", mark_of(seasoning)}:
+            return key_of(seasoning, domain)
+        why = "there is no pepper here" if seasoning is None else "their pseudonyms are made with another pepper"
+        begin = f"`vedette domain update {domain} --keep-units` begins; {VARIABLE} may hold the pepper"
+        mend = f"set {VARIABLE} to that of the gateways; where it is a new one, `vedette domain update {domain}` with "
+        raise Refused(
+            f"no units of {domain!r} can be known: {why}",
+            hint=mend + "--forget-units, and then with --keep-units" if mark else begin,
+        )
 
     def _ids(self, items: Iterable[Outcome]) -> dict[str, str]:
         """Give the id of every experiment that outcomes name, having seen that each is one of theirs."""
@@ -173,3 +216,9 @@ class Outcomes:
                     hint="send the epoch that the assignment of the unit said",
                 )
         return {ref: it.id for ref, it in known.items()}
+
+
+def _of_unit(outcome: Outcome, key: bytes | None) -> Outcome:
+    """Put the pseudonym in the unit's place, or nothing where units are not kept, and the outcome into its bucket."""
+    bucket = bucket_of_unit(outcome.domain, outcome.unit) if outcome.bucket == -1 else outcome.bucket
+    return evolve(outcome, bucket=bucket, unit=pseudonym(key, outcome.unit) if key else "")

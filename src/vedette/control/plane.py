@@ -17,6 +17,7 @@ from vedette.control.jobs import Archivist, Housekeeper
 from vedette.control.keys import Keys
 from vedette.control.outcomes import Outcomes
 from vedette.control.people import People
+from vedette.control.pepper import Pepper
 from vedette.control.reconcile import Reconciler
 from vedette.control.rollouts import CanaryDeployment
 from vedette.control.spending import Spending
@@ -61,14 +62,15 @@ class ControlPlane:
         self.lake = lake
         self.folder = folder
         self.changes = changes = Changes(store, clocks, actor)
-        self.traffic = Traffic(changes, clocks, Spending(lake, clocks))
-        self.domains = Domains(changes, self.traffic, folder)
+        pepper = Pepper(folder)
+        self.traffic = Traffic(changes, clocks, Spending(lake, clocks), pepper)
+        self.domains = Domains(changes, self.traffic)
         self.versions = Versions(changes, self.traffic)
         self.fleet = Fleet(self)
-        self.keys = Keys(changes, clocks, folder)
+        self.keys = Keys(changes, clocks, pepper)
         self.canary = CanaryDeployment(self)
         self.experiments = MultiVariantTestManager(self)
-        self.outcomes = Outcomes(changes, lake, self.domains, self.experiments, clocks, folder)
+        self.outcomes = Outcomes(changes, lake, self.domains, self.experiments, self.traffic, clocks, pepper)
         self.governance = DomainGovernance(self)
         self.people = People(changes, clocks)
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)

@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from vedette.catalog.backend import Backend
 from vedette.catalog.budget import Period, Spent
 from vedette.catalog.domain import Domain
-from vedette.catalog.key import KeyRing
+from vedette.catalog.key import KeyRing, mark_of
 from vedette.catalog.lifecycle import DomainState
 from vedette.control.change import Change, Changes
 from vedette.control.experiment_admission import running_of
 from vedette.control.instruments import Instruments
+from vedette.control.pepper import Pepper
 from vedette.control.spending import Spending
 from vedette.kernel.errors import NotFound, Refused
 from vedette.kernel.records import evolve
@@ -38,18 +39,29 @@ ALIVE = timedelta(seconds=15)
 class Traffic:
     """Who serves what, now."""
 
-    def __init__(self, changes: Changes, instruments: Instruments, spending: Spending) -> None:
+    def __init__(self, changes: Changes, instruments: Instruments, spending: Spending, pepper: Pepper) -> None:
         self._changes = changes
+        self._pepper = pepper
         self._spending = spending
         self._instruments = instruments
         self._compiled: dict[str, CompiledPlan] = {}
 
     def publish(self, change: Change, domain_id: str) -> TrafficPlan:
-        """Compile the domain's plan inside ``change`` and store it as the next revision if it differs from the last."""
+        """Compile the domain's plan inside ``change`` and store it as the next revision if it differs from the last.
+
+        The first plan that keeps units makes the pepper, where there is none, and names its mark. Those after it name
+        the same for as long as units are kept, whoever publishes them and with which pepper, so nobody's abort is held
+        up by one.
+
+        Raises:
+            InvalidInput: it begins to keep units, and the pepper is too short.
+            Unavailable: it begins to keep units, and the pepper can be neither read nor made.
+        """
         connection = change.connection
         stored = plans.current(connection, domain_id)
         last = stored.plan if stored else None
-        plan = _compile(connection, domains.get(connection, domain_id), last.revision if last else 0)
+        domain = domains.get(connection, domain_id)
+        plan = _compile(connection, domain, last.revision if last else 0, self._mark(change, domain, last))
         if last is not None and evolve(plan, revision=last.revision) == last:
             return last
         plans.publish(connection, plan, at=change.at)
@@ -64,6 +76,13 @@ class Traffic:
         )
         return plan
 
+    def _mark(self, change: Change, domain: Domain, last: TrafficPlan | None) -> str:
+        if not domain.config.keep_units:
+            return ""
+        if last is not None and last.config.keep_units:
+            return last.pepper
+        return mark_of(self._pepper.for_change(change))
+
     def plan(self, domain_id: str) -> TrafficPlan:
         """Give the plan in force for a domain.
 
@@ -75,6 +94,11 @@ class Traffic:
         if found is None:
             raise NotFound(f"there is no domain {domain_id!r}", hint="`vedette domain list` shows those there are")
         return found.plan
+
+    def pepper(self, domain_id: str) -> str:
+        """Give the mark of the pepper that the pseudonyms of a domain are made with, or were last; empty if of none."""
+        with self._changes.reading() as connection:
+            return plans.pepper(connection, domain_id)
 
     def revision(self, domain_id: str, number: int) -> StoredPlan:
         """Give a domain's plan at a revision.
@@ -156,7 +180,7 @@ class Traffic:
         return min((said.get(router, 0) for router in routers), default=0)
 
 
-def _compile(connection: Connection, domain: Domain, last: int) -> TrafficPlan:
+def _compile(connection: Connection, domain: Domain, last: int, pepper: str) -> TrafficPlan:
     stable = versions.aliases(connection, domain.id).get("stable", "")
     running = rollouts.latest(connection, domain.id)
     canary = None
@@ -188,6 +212,7 @@ def _compile(connection: Connection, domain: Domain, last: int) -> TrafficPlan:
         serving=domain.state is DomainState.ACTIVE and bool(named),
         layers=layers,
         hold_out=millionths(domain.config.hold_out),
+        pepper=pepper,
     )
 
 

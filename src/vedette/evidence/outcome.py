@@ -37,7 +37,8 @@ class Outcome:
     request it was, as those experiments break their results down. ``plan_revision`` is 0 where an experiment decided
     the version: such a request is no evidence for or against a rollout. ``unit`` is the pseudonym of its unit
     (`catalog.unit`) where the domain keeps units, and empty where it does not; what is brought from elsewhere names the
-    unit itself there, which the control plane turns into that pseudonym, or forgets.
+    unit itself there, which the control plane turns into that pseudonym, or forgets, having put the outcome into the
+    unit's bucket where it names none.
     """
 
     id: str
@@ -46,9 +47,9 @@ class Outcome:
     assigned: str
     served: str
     plan_revision: int
-    bucket: int
     status: OutcomeStatus
     measures: Mapping[str, float]
+    bucket: int = -1
     exposures: tuple[Exposure, ...] = ()
     dimensions: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""

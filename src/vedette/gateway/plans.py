@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vedette.catalog.backend import LocalBackend
 from vedette.catalog.cache import Semantic
 from vedette.catalog.hedge import Hedge
+from vedette.catalog.key import mark_of
 from vedette.catalog.unit import key_of
 from vedette.connectors import pepper
 from vedette.gateway.breaker import Circuit
@@ -163,13 +164,20 @@ class PlanTable:
         """Give the key of a domain that keeps units.
 
         Raises:
-            VedetteError: there is no pepper to make it with; the plan before, which keeps none or can, stays in force.
+            VedetteError: there is no pepper to make it with, or another than the plan names; the plan before, which
+                keeps none or can, stays in force.
         """
         seasoning = pepper.find(self._environment, self._pepper_file)
         if seasoning is None:
             raise InvalidInput(
                 "the domain keeps units, and this gateway has no pepper to make pseudonyms of them with",
                 hint=f"set {pepper.VARIABLE} to the one of the control plane",
+            )
+        if plan.pepper not in {"", mark_of(seasoning)}:  # an older vedette named none
+            raise InvalidInput(
+                "the domain keeps units, and this gateway has another pepper: nobody would find its pseudonyms again",
+                hint=f"set {pepper.VARIABLE} to the one of the control plane; where that is a new one, "
+                f"`vedette domain update {plan.domain}` with --forget-units, and then with --keep-units",
             )
         return key_of(seasoning, plan.domain)
 

@@ -26,6 +26,15 @@ def record(cls: type[T]) -> type[T]:
     return made
 
 
+def forward_compatible(cls: type[T]) -> type[T]:
+    """Make a record pass over fields it does not know: programs write it, and an older one may read a newer one's.
+
+    Records inside it are read as they always are. What must not be passed over has to say so otherwise.
+    """
+    cast("Any", cls).__pydantic_config__ = {**cast("Any", cls).__pydantic_config__, "extra": "ignore"}
+    return cls
+
+
 def evolve(value: T, **changes: object) -> T:
     """Give a copy of a record with some fields changed; its own checks run again."""
     return cast("T", dataclasses.replace(cast("Any", value), **changes))

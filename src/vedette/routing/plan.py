@@ -10,7 +10,7 @@ from vedette.catalog.backend import Backend
 from vedette.catalog.domain import DomainConfig
 from vedette.kernel.errors import InvalidInput
 from vedette.kernel.hashing import ALGORITHM
-from vedette.kernel.records import record
+from vedette.kernel.records import forward_compatible, record
 from vedette.routing.layers import PLACES, Layer
 
 FULL = 1_000_000
@@ -39,11 +39,14 @@ class Canary:
             raise InvalidInput(f"weight must be 0 to {FULL} millionths, not {self.weight}")
 
 
+@forward_compatible
 @record
 class TrafficPlan:
     """Who serves a domain, at one revision. ``stable`` is empty while a domain has no version to serve.
 
     ``layers`` are the experiments that run on it; ``hold_out`` is the share of units, in millionths, that see none.
+    ``pepper`` marks the one that pseudonyms of units are made with (`catalog.key.mark_of`): a gateway that has another
+    refuses the plan. It is empty where no units are kept, and where nobody said which.
     """
 
     domain: str
@@ -56,6 +59,7 @@ class TrafficPlan:
     algorithm: str = ALGORITHM
     layers: tuple[Layer, ...] = ()
     hold_out: int = 0
+    pepper: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a plan this code cannot serve as it was meant."""

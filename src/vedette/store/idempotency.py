@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from vedette.kernel.errors import Conflict
 from vedette.store.tables import idempotency_keys
@@ -47,12 +47,23 @@ def claim(
     if connection.execute(claimed).first():
         return None
     row = connection.execute(select(idempotency_keys).where(idempotency_keys.c.key == key)).one()
+    return _answer_in(row, key, fingerprint)
+
+
+def known(connection: Connection, key: str, fingerprint: str, *, at: datetime) -> Mapping[str, Any] | None:
+    """Give the answer that the same request got before, or None, and claim nothing; raises as `claim` does."""
+    of_key = (idempotency_keys.c.key == key) & (idempotency_keys.c.expires_at > at)
+    row = connection.execute(select(idempotency_keys).where(of_key)).one_or_none()
+    return None if row is None else _answer_in(row, key, fingerprint)
+
+
+def _answer_in(row: Row[Any], key: str, fingerprint: str) -> Mapping[str, Any]:
     if row.fingerprint != fingerprint:
         raise Conflict(f"idempotency key {key!r} was used for another request", hint="send a new key")
     if row.response is None:
         raise Conflict(f"the request of idempotency key {key!r} got no answer", hint="send it again with a new key")
-    answer: Mapping[str, Any] = row.response
-    return answer
+    kept: Mapping[str, Any] = row.response
+    return kept
 
 
 def answer(connection: Connection, key: str, response: Mapping[str, Any]) -> None:

@@ -99,6 +99,18 @@ def current(connection: Connection, domain_id: str) -> StoredPlan | None:
     return _plan(row) if row else None
 
 
+def pepper(connection: Connection, domain_id: str) -> str:
+    """Give the mark of the pepper that the newest plan to name one names; empty when none of the domain's does."""
+    mark = traffic_plans.c.plan["pepper"].as_string()
+    query = (
+        select(mark)
+        .where(traffic_plans.c.domain_id == domain_id, mark != "")
+        .order_by(traffic_plans.c.revision.desc())
+        .limit(1)
+    )
+    return connection.scalar(query) or ""
+
+
 def get(connection: Connection, domain_id: str, revision: int) -> StoredPlan:
     """Give a domain's plan at a revision.
 
