@@ -47,9 +47,9 @@ class Outcome:
     assigned: str
     served: str
     plan_revision: int
+    bucket: int = -1
     status: OutcomeStatus
     measures: Mapping[str, float]
-    bucket: int = -1
     exposures: tuple[Exposure, ...] = ()
     dimensions: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""

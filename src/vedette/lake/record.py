@@ -14,7 +14,7 @@ from vedette.evidence.outcome import Exposure, OutcomeStatus
 
 
 class Record(Struct, omit_defaults=True):
-    """The fields of an `Outcome`, with its meaning; without a unit it is written without one."""
+    """The fields of an `Outcome`, in its order and with its meaning; without a unit it is written without one."""
 
     id: str
     domain: str
