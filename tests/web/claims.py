@@ -8,6 +8,7 @@ from vedette.catalog.cache import Cache, Semantic
 from vedette.catalog.domain import DomainConfig, DomainSpec
 from vedette.catalog.key import KeySpec
 from vedette.catalog.limits import Rates
+from vedette.catalog.shadow import Shadow
 from vedette.catalog.version import VersionSpec
 from vedette.control.plane import ControlPlane
 from vedette.evidence.outcome import Outcome, OutcomeStatus
@@ -17,9 +18,15 @@ HIT = {"cached": 1.0, "cached_ms": 2.0}
 MISS = {"cached": 0.0, "latency_ms": 802.0, "error": 0.0}
 
 
-def claims(plane: ControlPlane, *, semantic: Semantic | None = None, backend: Backend = ADJUSTER) -> None:
+def claims(
+    plane: ControlPlane,
+    *,
+    semantic: Semantic | None = None,
+    backend: Backend = ADJUSTER,
+    shadow: Shadow | None = None,
+) -> None:
     """Make the domain ``claims``: its stable version, and the caches."""
-    config = DomainConfig(access="keys", cache=Cache(semantic=semantic))
+    config = DomainConfig(access="keys", cache=Cache(semantic=semantic), shadow=shadow)
     plane.domains.create("claims", DomainSpec(title="Insurance claims", config=config), actor="ann")
     plane.versions.register("claims", "v1", VersionSpec(backend=backend), actor="ann")
     plane.versions.install("claims", "v1", actor="ann")

@@ -10,6 +10,7 @@ from tests.web.living import living
 from tests.web.site import PASSWORD
 
 from vedette.catalog.cache import Semantic
+from vedette.catalog.shadow import Shadow
 from vedette.governance.roles import Role
 
 
@@ -17,7 +18,8 @@ from vedette.governance.roles import Role
 def demo(tmp_path_factory):
     """A demo that is up."""
     with living(tmp_path_factory.mktemp("demo") / "data") as it:
-        claims.claims(it.plane, semantic=Semantic())
+        claims.claims(it.plane, semantic=Semantic(), shadow=Shadow(version="v2"))
+        claims.answered(it.plane, 20, {"error": 0.0, "latency_ms": 800.0, "shadow": 1.0}, version="v2")
         claims.keys(it.plane)
         claims.answered(it.plane, 60, claims.HIT | {"similar": 1.0})
         claims.answered(it.plane, 140, claims.MISS)

@@ -14,6 +14,7 @@ from vedette.catalog.backend import LocalBackend
 from vedette.catalog.cache import Semantic
 from vedette.catalog.domain import DomainSpec
 from vedette.catalog.key import KeySpec
+from vedette.catalog.shadow import Shadow
 from vedette.connectors import pepper
 from vedette.connectors.local import digest_of
 
@@ -62,6 +63,23 @@ def test_a_domain_without_keys_says_how_to_make_one(viewer, furnished):
     keys = card(viewer, "keys")
     assert "nobody is answered" in keys
     assert "vedette key create mobile-app --domain claims" in keys
+
+
+def test_a_domain_shows_how_the_version_in_its_shadow_fares(viewer, plane):
+    """Copies, how many failed and how long they took stand beside callers' answers, which they do not count in."""
+    claims.claims(plane, shadow=Shadow(version="v2", share=5))
+    assert "No request has been copied" in card(viewer, "shadow")
+    answered(plane, 98, {"error": 0.0, "latency_ms": 300.0})
+    answered(plane, 2, {"error": 1.0, "latency_ms": 300.0})
+    answered(plane, 9, {"error": 0.0, "latency_ms": 800.0, "shadow": 1.0}, version="v2")
+    answered(plane, 1, {"error": 1.0, "latency_ms": 1800.0, "shadow": 1.0}, version="v2")
+    said = card(viewer, "shadow")
+    assert "v2 is asked 5% of the requests too" in said
+    assert '<p class="big">10</p><p class="note">of 100 requests</p>' in said
+    assert '<p class="big">10%</p><p class="note">1 of 10; of callers\' answers 2%</p>' in said
+    assert '<p class="big">900 ms</p><p class="note">callers\' answers 300 ms</p>' in said
+    assert "2%" in card(viewer, "traffic")
+    assert 'id="shadow"' not in viewer.get("/domains/support").text
 
 
 def test_a_domain_shows_what_its_cache_is_worth(viewer, plane):

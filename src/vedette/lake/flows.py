@@ -62,8 +62,16 @@ def flows(
 ) -> Mapping[str, Flow]:
     """Give the traffic of some domains from the minute of ``since`` to before ``until``."""
     found: defaultdict[str, Flow] = defaultdict(Flow)
-    for domain, _, flow in _minutes(connection, tables, since, until, domains):
+    for domain, _, _, flow in _minutes(connection, tables, since, until, domains):
         found[domain] += flow
+    return dict(found)
+
+
+def copied(connection: Connection, tables: Tables, since: datetime, until: datetime, domain: str) -> Mapping[str, Flow]:
+    """Give by version what copies that nobody saw were, from the minute of ``since`` to before ``until``."""
+    found: defaultdict[str, Flow] = defaultdict(Flow)
+    for _, _, version, flow in _minutes(connection, tables, since, until, {domain}, copies=True):
+        found[version] += flow
     return dict(found)
 
 
@@ -72,27 +80,38 @@ def flows_by_minute(
 ) -> Mapping[tuple[str, int], Flow]:
     """Give the traffic of some domains by domain and minute since 1970."""
     found: defaultdict[tuple[str, int], Flow] = defaultdict(Flow)
-    for domain, minute, flow in _minutes(connection, tables, since, until, domains):
+    for domain, minute, _, flow in _minutes(connection, tables, since, until, domains):
         found[domain, minute] += flow
     return dict(found)
 
 
 def _minutes(
-    connection: Connection, tables: Tables, since: datetime, until: datetime, domains: Collection[str]
-) -> Iterator[tuple[str, int, Flow]]:
-    """Give what each version under each plan did in each minute; the key of the table begins with the domain."""
+    connection: Connection,
+    tables: Tables,
+    since: datetime,
+    until: datetime,
+    domains: Collection[str],
+    *,
+    copies: bool = False,
+) -> Iterator[tuple[str, int, str, Flow]]:
+    """Give what each version under each plan did in each minute, or its copies; the table's key begins with the domain.
+
+    The result is by domain, minute and version.
+    """
     rollups, names = tables.rollups.c, sorted(domains)
     span = rollups.begins.between(microseconds(since) // MINUTE, (microseconds(until) - 1) // MINUTE)
-    seen = rollups.plan_revision > COPIES
+    which = rollups.plan_revision == COPIES if copies else rollups.plan_revision > COPIES
     for first in range(0, len(names), _MOST):
         some = rollups.domain.in_(names[first : first + _MOST])
-        query = select(rollups.domain, rollups.begins, rollups.sums).where(some, rollups.step == STEPS[0], span, seen)
-        for domain, minute, stored in connection.execute(query):
+        query = select(rollups.domain, rollups.begins, rollups.version, rollups.sums)
+        query = query.where(some, rollups.step == STEPS[0], span, which)
+        for domain, minute, version, stored in connection.execute(query):
             sums = _sums_of(stored)
             error, latency = sums.error, sums.latency_ms
             yield (
                 domain,
                 minute,
+                version,
                 Flow(
                     requests=sums.requests.n,
                     judged=error.n,

@@ -22,7 +22,7 @@ from vedette.rollouts.attention import Level
 from vedette.routing.plan import FULL
 from vedette.store.domains import DomainRevision
 from vedette.store.plans import StoredPlan
-from vedette.web import domain_cache
+from vedette.web import domain_cache, domain_shadow
 from vedette.web.ask import Ask, Way, as_csv, as_json, go
 from vedette.web.differences import Difference, differences
 from vedette.web.markup import drawn
@@ -91,6 +91,7 @@ def _render(ask: Ask, *, error: VedetteError | None = None) -> Response:
         versions=len(versions),
         keys=plane.keys.of_domain(name) if domain.config.access == "keys" else None,
         **domain_cache.figures(ask, domain, plan),
+        **domain_shadow.figures(ask, domain),
     )
 
 
