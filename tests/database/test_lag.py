@@ -1,4 +1,4 @@
-"""The primary dies with a standby that lagged behind: an epoch of the lake is lost, given out again, and held by one."""
+"""The primary dies with a standby that lagged: an epoch of the lake is lost, given out again, and held by one."""
 
 import threading
 from contextlib import closing
@@ -22,7 +22,7 @@ def lagging():
 
 
 def test_an_erasure_outlasts_a_failover_that_gives_its_epoch_to_a_sealer(lagging, tmp_path, monkeypatch):
-    """Its old epoch is refused under a number that is in force again: the domain goes, no other outcome goes or doubles."""
+    """Its old epoch is refused though its number is in force: the domain goes, and no other outcome goes or doubles."""
     made = [outcome(domain=domain) for domain in _DOMAINS for _ in range(3)]
     stays = [it for it in made if it.domain == "legal"]
     writing, failed_over = threading.Event(), threading.Event()
