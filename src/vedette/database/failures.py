@@ -40,6 +40,8 @@ _POSTGRES = {
 _SERVERS = {
     "session is read-only": "no server of the URL takes writes: promote a standby; then it is found without a restart",
     "server is in hot standby mode": "promote a standby; then it is found without a restart",
+    "statement pooling mode": "let the pooler keep transactions together: pool_mode = transaction, or session",
+    "unsupported startup parameter": "the pooler before the server does not take it: leave it out of the URL",
     "closed the connection": "it died or was restarted; try again, and it is asked anew",
 }
 _IDLE = "25P03"  # the server ended a transaction that stood still, and undid it
