@@ -13,6 +13,7 @@ from tests.database.cuts import asking
 from tests.lake.making import assert_sums_are_those_of, outcome
 
 from vedette.control.plane import open_plane
+from vedette.database.standing import standing
 from vedette.kernel.errors import LeaseLost, Unavailable
 from vedette.lake.outcomes import Lake
 from vedette.store import leases
@@ -66,6 +67,8 @@ def test_replicas_start_change_and_count_through_it(pooled):
         assert last.governance.verify() == ()
         assert sorted(it.id for it in last.lake.outcomes("payments").items) == sorted(it.id for it in made)
         assert_sums_are_those_of(last.lake, "payments", [(it, it.measures) for it in made])
+        with last.store.reading() as connection:
+            assert standing(connection).pooled
         assert _asked(pooled, "SELECT name FROM pg_prepared_statements") == []
 
 
@@ -115,5 +118,16 @@ def test_a_pooler_without_transactions_is_refused(postgres_server):
         pgbouncer.pooler(postgres_server, pool_mode="statement") as url,
         closing(Store(_written(url))) as store,
         pytest.raises(Unavailable, match="pool_mode = transaction"),
+    ):
+        store.migrate()
+
+
+def test_a_pooler_whose_server_is_gone_is_told_from_the_server(postgres_server, tmp_path):
+    """The error says that the pooler runs, and which of the two to look at."""
+    gone = postgres_server.set(host=None, port=None, query={"host": str(tmp_path)})
+    with (
+        pgbouncer.pooler(gone, query_wait_timeout="1") as url,
+        closing(Store(_written(url))) as store,
+        pytest.raises(Unavailable, match="server behind it"),
     ):
         store.migrate()
