@@ -26,8 +26,8 @@ def fill_segments(lake: Lake, total: int, days: int) -> None:
     """List segments of so many outcomes of a domain, each in an experiment of two arms, spread over days."""
     place = lake._segments or Path("segments")
     with lake._database.writing() as connection:
-        epoch = lease.take(connection, lake._tables, "bench", now=True) or 0
-    folder, first, made = SegmentFolder(place, epoch), microseconds(BEGAN) // DAY, []
+        epoch = lease.overtake(connection, lake._tables, "bench")
+    folder, first, made = SegmentFolder(place, epoch.number), microseconds(BEGAN) // DAY, []
     with folder.engine() as engine:
         for day in range(first, first + days):
             base, step = (day - first) * total // days, DAY * days // total

@@ -5,13 +5,14 @@ a server on a socket in a temporary folder. Without binaries, a root on CI insta
 tests fail, and on a user's machine they are skipped and say so.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -110,18 +111,24 @@ def _await(process: "subprocess.Popen[bytes]", folder: Path) -> None:
 
 def programs() -> Path:
     """Give the folder of initdb and postgres, the newest there are."""
-    if found := _find():
+    return obtained(_find, "postgresql", "PostgreSQL is missing: install it, or name a server in VEDETTE_TEST_POSTGRES")
+
+
+def obtained(find: Callable[[], Path | None], package: str, message: str) -> Path:
+    """Find a program of Debian's; a root on CI installs it, anywhere else on CI its absence fails the test."""
+    if found := find():
         return found
     if os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for arguments in (["update", "-q"], ["install", "-qy", "--no-install-recommends", "postgresql"]):
-            subprocess.run(["apt-get", *arguments], check=True, env=quiet)
-        if found := _find():
+        with (Path(tempfile.gettempdir()) / "vedette-apt.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # apt-get waits for no other one
+            for arguments in (["update", "-q"], ["install", "-qy", "--no-install-recommends", package]):
+                subprocess.run(["apt-get", *arguments], check=True, env=quiet)
+        if found := find():
             return found
-    message = "PostgreSQL is missing: install it, or name a server in VEDETTE_TEST_POSTGRES"
     if os.environ.get("CI"):
         pytest.fail(message, pytrace=False)
-    pytest.skip(f"{message}. THE TESTS ON POSTGRESQL DID NOT RUN")
+    pytest.skip(f"{message}. THESE TESTS DID NOT RUN")
 
 
 def _find() -> Path | None:

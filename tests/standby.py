@@ -55,6 +55,11 @@ class Server:
         """Where it is, by itself."""
         return f"postgresql://vedette@127.0.0.1:{self.port}/vedette"
 
+    def own(self, path: Path) -> None:
+        """Give it a file or folder that it has to read."""
+        if self._user:
+            os.chown(path, self._user.pw_uid, self._user.pw_gid)
+
     def make(self, copied: "Server | None" = None) -> None:
         """Make its folder: a new one, or that of a standby of another server."""
         if copied is None:

@@ -190,9 +190,7 @@ class _Stage:
         database = LakeDatabase(self._outcomes, patience=30.0)
         tables = Tables.of(database.schema)
         with database.writing() as connection:
-            epoch = lease.take(connection, tables, "chaos", now=True)
-            if epoch is not None:
-                lease.release(connection, tables, epoch)
+            lease.release(connection, tables, lease.overtake(connection, tables, "chaos"))
         database.close()
 
     def _start(self, name: str, *arguments: str | Path) -> "subprocess.Popen[bytes]":

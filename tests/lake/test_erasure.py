@@ -195,7 +195,7 @@ def test_an_erasure_that_is_overtaken_begins_anew_and_at_last_says_so(local_lake
         if overtaken[0]:
             overtaken[0] -= 1
             with local_lake._database.writing() as connection:
-                lease.take(connection, local_lake._tables, "another", now=True)
+                lease.overtake(connection, local_lake._tables, "another")
         return found
 
     monkeypatch.setattr(erasure, "_rewritten", meddle)

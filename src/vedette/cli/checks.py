@@ -178,8 +178,10 @@ def _database(url: str) -> Iterator[Check]:
             server = None if store.is_sqlite else standing(connection)
     finally:
         store.close()
-    if server and (server.standby or store.servers > 1):
-        yield _primary(server)
+    if server:
+        yield _connection(server)
+        if server.standby or store.servers > 1:
+            yield _primary(server)
     if schema == SCHEMA:
         yield Check(name="database", result="ok", message=f"{store.where} answers, at schema {schema}")
     elif schema is None or schema < SCHEMA:
@@ -196,6 +198,18 @@ def _database(url: str) -> Iterator[Check]:
             message=f"{store.where} is at schema {schema}, this vedette knows up to {SCHEMA}",
             hint="upgrade vedette here",
         )
+
+
+def _connection(found: Standing) -> Check:
+    whose = "that of a pooler" if found.pooled else "no pooler between"
+    if found.verified:
+        said, hint = "encrypted, and the server's certificate was verified", ""
+    elif found.local:
+        said, hint = f"{'encrypted' if found.encrypted else 'not encrypted'}, and stays on this machine", ""
+    else:
+        said = "encrypted, but nobody verified who answers" if found.encrypted else "not encrypted"
+        hint = "add ?sslmode=verify-full&sslrootcert=/path/of/the/authority.pem to the URL"
+    return Check(name="connection", result="warn" if hint else "ok", message=f"{said}; {whose}", hint=hint)
 
 
 def _primary(found: Standing) -> Check:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from vedette.database import address
+from vedette.database import address, pooler
 from vedette.database.failures import told
 from vedette.kernel.errors import InvalidInput, Unavailable
 
@@ -175,13 +175,13 @@ def _switch_to_wal(connection: Any, driver: ModuleType, patience: float) -> None
 def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
     servers = address.servers(url)
     # A replica stopped inside a transaction is cut off before those who wait for it lose their patience.
-    limits = {"lock_timeout": patience, "idle_in_transaction_session_timeout": 0.8 * patience}
-    settings = " ".join(f"-c {name}={round(1000 * seconds)}" for name, seconds in limits.items())
+    waits = {"lock_timeout": patience, "idle_in_transaction_session_timeout": 0.8 * patience}
+    limits = {} if "options" in url.query else {name: round(1000 * seconds) for name, seconds in waits.items()}
     silence = max(2, round(patience))
     arguments: dict[str, object] = {
         "connect_timeout": max(2, round(patience / servers)),  # for each of them
         "application_name": "vedette",
-        "options": settings,
+        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
         # A machine that is gone says nothing at all; without these, hours pass before its connections count as dead.
         "tcp_user_timeout": 1000 * silence,
         "keepalives_idle": silence,
@@ -207,6 +207,8 @@ def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
                 f"PostgreSQL {version // 10_000} is too old",
                 hint=f"vedette needs PostgreSQL {_POSTGRES_NEEDED} or newer",
             )
+
+    pooler.heed(engine, limits)
 
     @event.listens_for(engine, "handle_error")
     def _failed(context: ExceptionContext) -> None:

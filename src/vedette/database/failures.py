@@ -40,6 +40,17 @@ _POSTGRES = {
 _SERVERS = {
     "session is read-only": "no server of the URL takes writes: promote a standby; then it is found without a restart",
     "server is in hot standby mode": "promote a standby; then it is found without a restart",
+    "certificate verify failed": "let sslrootcert in the URL name the authority that signed the server's certificate,"
+    " and look whether that one has run out",
+    "does not match host name": "name the server in the URL as its certificate names it",
+    "root certificate file": "let sslrootcert in the URL name a file with the certificate of the server's authority",
+    "does not support SSL": "turn ssl on in the server; without it everybody on the way can read what is sent",
+    "no encryption": "the server wants it: add ?sslmode=verify-full&sslrootcert=… to the URL, or check its pg_hba.conf",
+    "statement pooling mode": "let the pooler keep transactions together: pool_mode = transaction, or session",
+    "unsupported startup parameter": "the pooler before the server does not take it: leave it out of the URL",
+    "query_wait_timeout": "the pooler has no session free: look at the server behind it, and at its default_pool_size",
+    "server_login_retry": "the pooler runs, and the server behind it does not; once that one does, so does this",
+    "server conn crashed": "the server behind the pooler died or was restarted; try again, and it is asked anew",
     "closed the connection": "it died or was restarted; try again, and it is asked anew",
 }
 _IDLE = "25P03"  # the server ended a transaction that stood still, and undid it

@@ -143,10 +143,10 @@ def _erase(database: LakeDatabase, tables: Tables, folder: Path | None, whose: _
 
 def _erase_once(database: LakeDatabase, tables: Tables, place: Path | None, whose: _Whose, finish: _Finish) -> int:
     with database.writing() as connection:
-        epoch = lease.take(connection, tables, "eraser", now=True) or 0
+        epoch = lease.overtake(connection, tables, "eraser")
         listed = [row for row in connection.execute(tables.segments.select()) if whose.among(row)]
     paths(place, [row.name for row in listed])
-    folder = SegmentFolder(place, epoch) if place and listed else None
+    folder = SegmentFolder(place, epoch.number) if place and listed else None
     gone, made = _rewritten(folder, listed, whose) if folder else ({}, [])
     without = _without(database, tables, whose)
     ids = [outcome_id for some in gone.values() for outcome_id in some]

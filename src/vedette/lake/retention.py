@@ -121,7 +121,7 @@ def _drop_segments(database: LakeDatabase, tables: Tables, place: Path | None, b
         due = and_(segments.c.last < before, ~segments.c.dropped)
         dropped = connection.scalars(select(segments.c.outcomes).where(due)).all()
         if dropped:
-            lease.take(connection, tables, "dropper", now=True)  # whoever rewrites these now must not bring them back
+            lease.overtake(connection, tables, "dropper")  # whoever rewrites these now must not bring them back
             connection.execute(segments.update().where(due).values(dropped=True))
         marked = connection.scalars(select(segments.c.name).where(segments.c.dropped)).all()
     for path in paths(place, marked):
@@ -143,7 +143,7 @@ def _drop_spooled(database: LakeDatabase, tables: Tables, before: int) -> int:
     dropped = 0
     for number in numbers:
         with database.writing() as connection:
-            lease.take(connection, tables, "dropper", now=True)
+            lease.overtake(connection, tables, "dropper")
             for batch in spool.spooled(connection, tables, [number]).values():
                 dropped += spool.keep(connection, tables, number, batch, batch.at >= before)
     return dropped

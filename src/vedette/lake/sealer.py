@@ -32,6 +32,7 @@ from vedette.lake.clock import DAY
 from vedette.lake.columns import UNIT, Columns, json_text
 from vedette.lake.engine import LakeDatabase
 from vedette.lake.history import FileGone, amended, reading, rows_of, selected
+from vedette.lake.lease import Epoch
 from vedette.lake.queries import measure_column
 from vedette.lake.segments import Segment, SegmentFolder, days_of
 from vedette.lake.tables import Tables
@@ -70,7 +71,7 @@ class Sealer:
         database: The lake's.
         tables: Its tables.
         folder: The segments' folder.
-        holder: A name no other sealer has.
+        holder: A name, without spaces, that no other sealer has.
     """
 
     def __init__(self, database: LakeDatabase, tables: Tables, folder: Path, holder: str) -> None:
@@ -91,10 +92,10 @@ class Sealer:
             epoch = lease.take(connection, self._tables, self._holder)
         if epoch is None:
             return Sealed()
-        folder = SegmentFolder(self._folder, epoch)
+        folder = SegmentFolder(self._folder, epoch.number)
         outcomes = merged = 0
         try:
-            orphans = self.collect(folder)
+            orphans = self.collect(folder, epoch)
             while not stop.is_set() and (sealed := self.seal(folder, epoch)):
                 outcomes += sealed
             while not stop.is_set() and (replaced := self.merge(folder, epoch)):
@@ -108,7 +109,7 @@ class Sealer:
             return Sealed(outcomes=outcomes, merged=merged)
         return Sealed(outcomes=outcomes, merged=merged, orphans=orphans)
 
-    def seal(self, folder: SegmentFolder, epoch: int) -> int:
+    def seal(self, folder: SegmentFolder, epoch: Epoch) -> int:
         """Seal the oldest batches; gives how many outcomes they had, 0 when the spool is empty.
 
         Raises:
@@ -138,7 +139,7 @@ class Sealer:
             self._forget(connection, late)
         return sum(segment.outcomes for segment in made)
 
-    def merge(self, folder: SegmentFolder, epoch: int) -> int:
+    def merge(self, folder: SegmentFolder, epoch: Epoch) -> int:
         """Merge segments of one day that are many of one size; gives how many those were.
 
         Raises:
@@ -155,7 +156,7 @@ class Sealer:
                     return len(tier)
         return 0
 
-    def fold(self, folder: SegmentFolder, epoch: int) -> None:
+    def fold(self, folder: SegmentFolder, epoch: Epoch) -> None:
         """Rewrite the segments of days on which many late judgements wait, with these in them.
 
         Raises:
@@ -170,15 +171,22 @@ class Sealer:
                 for segment in of_day:
                     self._rewrite(folder, epoch, [segment])
 
-    def collect(self, folder: SegmentFolder) -> int:
-        """Remove files of epochs gone by that no list names; gives how many."""
+    def collect(self, folder: SegmentFolder, epoch: Epoch) -> int:
+        """Remove files of epochs gone by that no list names; gives how many.
+
+        Raises:
+            LeaseLost: Another epoch began; nothing was removed.
+        """
+        # The folder first: what is in it before this epoch is seen to hold can be listed by nobody after that.
+        past = folder.past()
         with self._database.reading() as connection:
-            listed = connection.scalars(select(self._tables.segments.c.name)).all()
-        orphans = folder.orphans(listed)
+            lease.check(connection, self._tables, epoch)
+            listed = set(connection.scalars(select(self._tables.segments.c.name)))
+        orphans = [name for name in past if name not in listed]
         folder.remove(orphans)
         return len(orphans)
 
-    def _rewrite(self, folder: SegmentFolder, epoch: int, chosen: Sequence[Row[Any]]) -> None:
+    def _rewrite(self, folder: SegmentFolder, epoch: Epoch, chosen: Sequence[Row[Any]]) -> None:
         """Put one segment, with the late judgements there are, in the place of some of one day."""
         names, day = [row.name for row in chosen], chosen[0].day
         with self._database.reading() as connection:
@@ -239,7 +247,7 @@ class Sealer:
 
 @contextmanager
 def replacing(
-    database: LakeDatabase, tables: Tables, folder: SegmentFolder | None, epoch: int, made: Sequence[Segment]
+    database: LakeDatabase, tables: Tables, folder: SegmentFolder | None, epoch: Epoch, made: Sequence[Segment]
 ) -> Iterator[Connection]:
     """List new segments, in the transaction that takes away what they stand for.
 

@@ -1,8 +1,9 @@
 """Segments: outcomes of one day (in UTC) in a Parquet file, sorted by domain and time.
 
 A file is written under another name, brought to the disk, renamed, and its folder brought to the disk, before any list
-names it; it is never changed. Its name says its day and the epoch it was written under (see `lake.lease`), so one that
-no list names can be told from one that is about to be listed: that one is of the epoch that still is.
+names it; it is never changed. Its name says its day and the number of the epoch it was written under (see
+`lake.lease`), so one that no list names can be told from one that is about to be listed: that one is of the epoch that
+still is. Names have a stamp too, as two epochs may have one number, and what they write stays apart.
 """
 # ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
@@ -31,7 +32,8 @@ from vedette.lake.queries import measure_column
 _log = logging.getLogger(__name__)
 _UNFINISHED = ".unfinished"
 _SPILL = "spill."
-_NAME = re.compile(r"(?:spill|\d{4,}-\d\d-\d\d)\.(\d+)(?:\.[0-9a-f-]{36}\.parquet(?:\.unfinished)?)?")
+_STAMP = r"\.[0-9a-f-]{36}"
+_NAME = re.compile(rf"\d{{4,}}-\d\d-\d\d\.(\d+){_STAMP}\.parquet(?:\.unfinished)?|spill\.(\d+)(?:{_STAMP})?")
 _ROW_GROUP = 122_880
 _IDS = 10_000
 
@@ -86,7 +88,7 @@ class SegmentFolder:
             Unavailable: It fails, as when the disk is full.
             FileGone: A segment it is to read is no longer there.
         """
-        with connect(self._path / f"{_SPILL}{self._epoch:06d}") as engine, translated():
+        with connect(self._path / f"{_SPILL}{self._epoch:06d}.{_stamp()}") as engine, translated():
             engine.execute("SET threads = 1; SET preserve_insertion_order = true")
             yield engine
 
@@ -107,8 +109,7 @@ class SegmentFolder:
         Raises:
             Unavailable: The disk is full or fails; nothing of the file is left.
         """
-        stamp = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
-        path = self._path / f"{_date(day)}.{self._epoch:06d}.{stamp}.parquet"
+        path = self._path / f"{_date(day)}.{self._epoch:06d}.{_stamp()}.parquet"
         unfinished = path.with_name(path.name + _UNFINISHED)
         held = [*map(measure_column, measures), UNIT]
         columns = selected(held, measures, units=units)
@@ -155,14 +156,10 @@ class SegmentFolder:
             except OSError as error:
                 _log.warning("%s cannot be removed, trying again later: %s", path, error)
 
-    def orphans(self, listed: Collection[str]) -> list[str]:
-        """Name the files of epochs gone by that are not listed: whoever wrote them can list them no more."""
-        known = set(listed)
-        return sorted(
-            path.name
-            for path in self._path.iterdir()
-            if path.name not in known and (match := _NAME.fullmatch(path.name)) and int(match[1]) < self._epoch
-        )
+    def past(self) -> list[str]:
+        """Name the files of epochs gone by: those that are not listed now, whoever wrote them can list no more."""
+        found = ((path.name, _NAME.fullmatch(path.name)) for path in self._path.iterdir())
+        return sorted(name for name, match in found if match and int(match[1] or match[2]) < self._epoch)
 
 
 def days_of(engine: duckdb.DuckDBPyConnection, relation: str) -> list[int]:
@@ -182,6 +179,11 @@ def _one(engine: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
     row = engine.execute(query).fetchone()
     assert row is not None, "an aggregate has one row"  # noqa: S101 - for the type checker
     return row
+
+
+def _stamp() -> str:
+    """Draw what tells two files of one day and one epoch apart, whoever writes them."""
+    return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
 
 
 def _date(day: int) -> str:
