@@ -58,7 +58,7 @@ def test_the_gateway_tells_of_the_outage_when_it_begins_and_when_it_is_over(seen
 
 
 def test_each_lease_is_held_by_one_replica(seen):
-    """Who has one knows it, and no other believes to; one that changed hands, and perhaps came back, has a higher epoch."""
+    """Who has one knows it, and no other believes to; one that changed hands, and back perhaps, has a higher epoch."""
     assert seen.holders
     assert all(sum(believing) == 1 for believing in seen.holders)
     assert len(seen.before) == len(DOMAINS)
