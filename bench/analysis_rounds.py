@@ -118,7 +118,7 @@ def peer_analysis(table: Any) -> Any:  # noqa: ANN401 - the peer has no types
     return PEER.analyze(table, control="control", all_variants=True)
 
 
-def peer_aggregates(path: Path) -> Any:  # noqa: ANN401 - same
+def peer_aggregates(path: Path) -> Any:  # noqa: ANN401 - the peer has no types
     """Read the sufficient statistics that tea-tasting keeps."""
     needed = tea_tasting.metrics.AggrCols()
     for metric in PEER.metrics.values():

@@ -99,7 +99,7 @@ def _acknowledged(disk: Path, folder: Path, copy: Path, seconds: float, journal:
     for verb, name in (("ship", "one"), ("ship", "two"), ("seal", "seal"), (journal, "jrnl")):
         with (folder / f"{name}.said").open("wb") as output, (folder / f"{name}.log").open("wb") as log:
             command = [sys.executable, str(program), verb, str(disk), name]
-            writers[name] = subprocess.Popen(command, stdout=output, stderr=log, env=environment)  # noqa: S603 - ours
+            writers[name] = subprocess.Popen(command, stdout=output, stderr=log, env=environment)  # noqa: S603 - our own program
     end = time.monotonic() + 30
     while any(not (folder / f"{name}.said").stat().st_size for name in ("one", "two", "jrnl")):
         if time.monotonic() > end or any(writer.poll() is not None for writer in writers.values()):

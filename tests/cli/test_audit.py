@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-sqlite = pytest.importorskip("pysqlite3.dbapi2")
+from vedette.database.engine import sqlite_driver
 
 
 def edit(folder: Path, statement: str) -> None:
     """Change the record behind vedette's back, as someone with the file could."""
-    with closing(sqlite.connect(str(folder / "control.db"))) as connection:
+    with closing(sqlite_driver().connect(str(folder / "control.db"))) as connection:
         triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for (name,) in triggers:
             connection.execute(f"DROP TRIGGER {name}")

@@ -276,9 +276,10 @@ def test_one_label_a_query(tmp_path):
 
 @pytest.fixture(scope="module")
 def to_onnx():
-    """The converter of scikit-learn models, where ONNX Runtime is installed."""
-    pytest.importorskip("onnxruntime")
-    return pytest.importorskip("skl2onnx").to_onnx
+    """The converter of scikit-learn models."""
+    from skl2onnx import to_onnx  # slow to import, and not for every test
+
+    return to_onnx
 
 
 def _onnx_file(path, converted):

@@ -121,7 +121,7 @@ def test_a_change_that_is_not_kept_leaves_no_pepper(pay: World, monkeypatch, tmp
         plane.domains.create("kept", keeping, actor="ann")
         plane.domains.archive("nowhere", actor="ann")
     with plane.changes.together():
-        with pytest.raises(Conflict), plane.changes.together():  # noqa: PT012 - the same
+        with pytest.raises(Conflict), plane.changes.together():  # noqa: PT012 - writes, then fails
             plane.domains.create("kept", keeping, actor="ann")
             plane.domains.create("kept", keeping, actor="ann")
         plane.domains.create("other", DomainSpec(), actor="ann")

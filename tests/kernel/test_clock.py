@@ -138,7 +138,7 @@ def test_next_opening_skips_freezes_and_knows_when_there_is_none():
 def test_freeze_times_without_offset_are_local():
     """A freeze written without an offset is meant by the wall clock of the calendar's zone, in summer and winter."""
     summer = Freeze(begin=datetime(2026, 7, 1), end=datetime(2026, 7, 2))  # noqa: DTZ001 - what is tested
-    winter = Freeze(begin=datetime(2026, 12, 20), end=datetime(2026, 12, 27))  # noqa: DTZ001 - same
+    winter = Freeze(begin=datetime(2026, 12, 20), end=datetime(2026, 12, 27))  # noqa: DTZ001 - what is tested
     calendar = berlin(freezes=(summer, winter))
     edges = [datetime(2026, 6, 30, 22, tzinfo=UTC), datetime(2026, 12, 19, 23, tzinfo=UTC)]
     assert [calendar.freeze_at(edge) for edge in edges] == [summer, winter]

@@ -65,7 +65,7 @@ def _crossings(drift, sequences, runs=3000, looks=800, seed=5):
 def test_false_alarms_stay_below_alpha_and_planned_effects_are_found_sooner():
     """Without effect at most 5 % ever cross; a planned effect is found by the planned size in 3 of 5, not in 55 %."""
     ours = lambda n: mixture_critical(n, 0.05, Side.BOTH, 1e4)  # noqa: E731 - two sequences side by side
-    plain = lambda n: critical_value(n, 0.05, Side.BOTH, 1e4)  # noqa: E731 - same
+    plain = lambda n: critical_value(n, 0.05, Side.BOTH, 1e4)  # noqa: E731 - two sequences side by side
     false = _crossings(0.0, [ours, plain])
     assert (false <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 3000)).all()
     power = _crossings(planned_drift(0.05, Side.BOTH), [ours, plain])

@@ -186,6 +186,6 @@ def test_a_choice_is_checked_when_it_is_made():
     with pytest.raises(InvalidInput, match="unknown correction"):
         Multiplicity(method="bonferoni")  # type: ignore[arg-type]  # a typing error, as in a YAML file
     with pytest.raises(InvalidInput, match="unknown scope"):
-        Multiplicity(scope="all")  # type: ignore[arg-type]  # same
+        Multiplicity(scope="all")  # type: ignore[arg-type]  # a typing error, as in a YAML file
     with pytest.raises(InvalidInput, match="cannot span metrics"):
         Multiplicity(method="dunnett", scope="family")

@@ -51,7 +51,7 @@ class Draft(ExperimentSpec):
     """
 
     variants: tuple[_Variant, ...]  # type: ignore[assignment]  # wider on purpose: it becomes a spec when it is read
-    metrics: tuple[_Use, ...]  # type: ignore[assignment]  # same
+    metrics: tuple[_Use, ...]  # type: ignore[assignment]  # wider on purpose, as above
     traffic_splits: _Splits | None = None
 
     def __post_init__(self) -> None:

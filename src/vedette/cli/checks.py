@@ -1,7 +1,6 @@
 """What ``vedette doctor`` looks at: each check says ok, warn or fail, and what to do."""
 
 import hashlib
-import importlib
 import importlib.util
 import os
 import platform
@@ -19,7 +18,7 @@ from vedette.cli.output import ago
 from vedette.config import from_environment
 from vedette.control.plane import ControlPlane, open_plane, places
 from vedette.control.traffic import ALIVE
-from vedette.database.engine import sqlite_is_sound
+from vedette.database.engine import sqlite_driver
 from vedette.database.standing import Standing, standing
 from vedette.kernel.errors import NotFound, VedetteError
 from vedette.kernel.records import record
@@ -113,20 +112,10 @@ def _versions() -> Check:
 
 
 def _sqlite() -> Iterator[Check]:
-    found = []
-    for name in ("pysqlite3.dbapi2", "sqlite3"):
-        if importlib.util.find_spec(name.partition(".")[0]):
-            driver = importlib.import_module(name)
-            found.append(driver.sqlite_version)
-            if sqlite_is_sound(driver.sqlite_version_info):
-                yield Check(name="sqlite", result="ok", message=f"SQLite {driver.sqlite_version}")
-                return
-    yield Check(
-        name="sqlite",
-        result="fail",
-        message=f"SQLite {' and '.join(found)} can damage a database that several processes write",
-        hint="pip install pysqlite3, or use a postgresql:// URL",
-    )
+    try:
+        yield Check(name="sqlite", result="ok", message=f"SQLite {sqlite_driver().sqlite_version}")
+    except VedetteError as error:
+        yield Check(name="sqlite", result="fail", message=error.message, hint=error.hint)
 
 
 def _zones() -> Iterator[Check]:

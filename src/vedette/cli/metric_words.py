@@ -56,8 +56,8 @@ class MetricWords:
         if clustered and self.covariate and not self.covariate_denominator:
             adjusted["covariate_denominator"] = ROWS
         if self.denominator or clustered:
-            return Ratio(self.column, self.denominator or ROWS, **more, **adjusted)  # type: ignore[arg-type]  # same
-        return (Proportion if binary else Mean)(self.column, **more, **adjusted)  # type: ignore[arg-type]  # same
+            return Ratio(self.column, self.denominator or ROWS, **more, **adjusted)  # type: ignore[arg-type]  # its fields
+        return (Proportion if binary else Mean)(self.column, **more, **adjusted)  # type: ignore[arg-type]  # its fields
 
 
 def read_metric(said: str, columns: Collection[str]) -> MetricWords:

@@ -55,7 +55,7 @@ settings_file = click.option(
     metavar="FILE",
     default="",
     help="Limits and times of the gateway, and how long things are kept, as YAML; or VEDETTE_SETTINGS. SIGHUP reads it "
-    "again. See docs/reference/settings.md.",
+    "again.",
 )
 
 
@@ -75,7 +75,7 @@ class Ends:
     def on_signals(self) -> Iterator[None]:
         """Take SIGTERM and SIGINT as long as the block runs."""
 
-        def ask(number: int, _: "FrameType | None") -> None:  # noqa: ARG001 - the signal module's own signature
+        def ask(_number: int, _frame: "FrameType | None") -> None:
             (self.second if self.first.is_set() else self.first).set()
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -54,7 +54,7 @@ def read_again(file: str, adopt: Callable[[ServerSettings], object]) -> Iterator
         else:
             adopt(found)
 
-    def ask(number: int, _: "FrameType | None") -> None:  # noqa: ARG001 - the signal module's own signature
+    def ask(_number: int, _frame: "FrameType | None") -> None:
         threading.Thread(target=work, name="vedette-reload", daemon=True).start()
 
     before = signal.signal(signal.SIGHUP, ask)

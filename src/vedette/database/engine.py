@@ -117,7 +117,12 @@ def sqlite_is_sound(version: tuple[int, int, int]) -> bool:
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
-def _sqlite_driver() -> ModuleType:
+def sqlite_driver() -> ModuleType:
+    """Give the driver of a SQLite that is free of it: pysqlite3's, or Python's own.
+
+    Raises:
+        Unavailable: neither is.
+    """
     found = []
     for name in ("pysqlite3.dbapi2", "sqlite3"):
         try:
@@ -134,7 +139,7 @@ def _sqlite_driver() -> ModuleType:
 
 
 def _sqlite(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
-    driver = _sqlite_driver()
+    driver = sqlite_driver()
     folder = Path(str(url.database).removeprefix("file:")).parent  # SQLite's own URIs begin so
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -219,7 +224,7 @@ def _postgres(url: URL, patience: float, options: Mapping[str, Any]) -> Engine:
             context.is_disconnect = True
 
     @event.listens_for(engine, "checkin")
-    def _returned(connection: Any, _record: object) -> None:  # noqa: ANN401 - same
+    def _returned(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's, of whichever database
         # After a read, SQLAlchemy would ask for READ WRITE by name, which overrules a database that was made read-only.
         if connection is not None:
             connection.read_only = None

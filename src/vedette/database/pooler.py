@@ -25,7 +25,7 @@ def heed(engine: Engine, limits: Mapping[str, int]) -> None:
     """
     within = "; ".join(f"SET LOCAL {name} = {value}" for name, value in limits.items())
     wanted = ", ".join(f"('{name}', '{value}')" for name, value in limits.items())
-    in_force = f"(SELECT count(*) FROM pg_settings WHERE (name, setting) IN ({wanted}))" if limits else "0"  # noqa: S608 - ours
+    in_force = f"(SELECT count(*) FROM pg_settings WHERE (name, setting) IN ({wanted}))" if limits else "0"  # noqa: S608 - names and numbers of our own
     look = f"SELECT pg_backend_pid(), {in_force}"
     passed_on = True
 
@@ -44,7 +44,7 @@ def heed(engine: Engine, limits: Mapping[str, int]) -> None:
         return None  # it connects by itself, with the parameters that are left
 
     @event.listens_for(engine, "connect")
-    def _connected(connection: Any, record: Any) -> None:  # noqa: ANN401 - same
+    def _connected(connection: Any, record: Any) -> None:  # noqa: ANN401 - a driver's
         process, found = connection.execute(look).fetchone()
         connection.rollback()
         record.info[_INFO] = process != connection.info.backend_pid

@@ -37,7 +37,7 @@ def standing(connection: Connection) -> Standing:
     ).one()
     driver = connection.connection.driver_connection
     info = driver.info  # type: ignore[union-attr]  # psycopg's, which is connected
-    encrypted = driver.pgconn.ssl_in_use  # type: ignore[union-attr]  # same
+    encrypted = driver.pgconn.ssl_in_use  # type: ignore[union-attr]  # psycopg's, which is connected
     return Standing(
         server=f"{info.host}:{info.port}",
         standby=row.standby,

@@ -11,7 +11,7 @@ def measured(
     status: int,
     usage: Usage | None,
     failed: bool,  # noqa: FBT001 - called for every request, and by position is quickest
-    fallback: bool,  # noqa: FBT001 - the same
+    fallback: bool,  # noqa: FBT001 - called for every request, and by position is quickest
     *,
     whole: bool = True,
     judged: bool = True,

@@ -47,7 +47,7 @@ class Elsewhere(Read):
     """Marks a field that no document may hold, and says how it is said instead."""
 
     def __init__(self, how: str) -> None:
-        def refuse(value: object) -> object:  # noqa: ARG001 - whatever it is
+        def refuse(_value: object) -> object:
             raise InvalidInput("is not said here", hint=how)
 
         super().__init__(refuse, {"not": {}})

@@ -240,7 +240,7 @@ def _address(text: str) -> tuple[str, int]:
 def _check_installed() -> None:
     try:
         import pyarrow as pa  # noqa: F401 - asked whether it is there
-        import pyspark  # noqa: F401 - same
+        import pyspark  # noqa: F401 - asked whether it is there
     except ImportError as error:
         raise Unavailable("PySpark is not installed", hint="pip install 'vedette[spark]'") from error
     home = os.environ.get("JAVA_HOME", "")

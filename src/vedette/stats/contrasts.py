@@ -70,7 +70,7 @@ class FixedRule:
             return np.full(df.shape, -ndtri(tail))
         return np.asarray(np.where(normal, -ndtri(tail), -stdtrit(np.where(normal, 1.0, df), tail)))
 
-    def p_value(self, z: FloatArray, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - same
+    def p_value(self, z: FloatArray, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - one shape for all rules
         """Give the p-value, from the side of the tail, so that small ones keep their digits."""
         beyond = -signed(z, self.side)
         factor = 2.0 if self.side is Side.BOTH else 1.0
@@ -94,7 +94,7 @@ class SequenceRule:
         """Give the critical value at the clock's time."""
         return mixture_critical(np.where(clock > 0, clock, np.nan), self.alpha, self.side, self.tuning, self.spread)
 
-    def p_value(self, z: FloatArray, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - same
+    def p_value(self, z: FloatArray, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - one shape for all rules
         """Give the p-value of this look; the smallest one so far is a p-value as well."""
         log_e = mixture_log_e(z, np.where(clock > 0, clock, np.nan), self.alpha, self.side, self.tuning, self.spread)
         return np.exp(np.minimum(-log_e, 0.0))

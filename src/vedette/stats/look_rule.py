@@ -51,7 +51,7 @@ class LookRule:
         finite = np.where(np.isinf(df), 1.0, df)
         return np.asarray(np.where(np.isinf(df), level, -stdtrit(finite, ndtr(-level))))
 
-    def p_value(self, z: FloatArray, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - same
+    def p_value(self, z: FloatArray, df: FloatArray, clock: FloatArray) -> FloatArray:  # noqa: ARG002 - one shape for all rules
         """Give the repeated p-value of this look."""
         signed = {Side.GREATER: z, Side.LESS: -z, Side.BOTH: np.abs(z)}[self.side]
         finite = np.where(np.isinf(df), 1.0, df)

@@ -393,4 +393,4 @@ def _enough(resamples: int) -> None:
 
 
 def _generator(seed: int) -> np.random.Generator:  # noqa: TID251 - the seed is a value: one seed, one answer
-    return np.random.default_rng(seed)  # noqa: TID251 - same
+    return np.random.default_rng(seed)  # noqa: TID251 - the seed is a value
