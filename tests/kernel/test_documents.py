@@ -10,7 +10,7 @@ from vedette.catalog.domain import DomainSpec
 from vedette.catalog.version import VersionSpec
 from vedette.kernel.documents import dump, load, read_documents
 from vedette.kernel.errors import InvalidDocument, InvalidInput
-from vedette.kernel.fields import percent, size
+from vedette.kernel.fields import percent, size, span
 from vedette.rollouts.spec import RolloutSpec
 
 HEAD = "apiVersion: vedette/v1\nkind: Rollout\nmetadata: {name: ship}\nspec:\n  version: v2\n"
@@ -198,6 +198,14 @@ def test_what_is_no_size_is_refused(text):
     """Text that is no size, numbers below zero, parts of a byte and what nothing could hold are refused."""
     with pytest.raises(InvalidInput):
         size(text)
+
+
+def test_lengths_of_time_are_a_hundred_years_at_most():
+    """A length of time that would lead out of the calendar is refused, however it is written."""
+    assert span("36500d") == timedelta(days=36_500)
+    for longer in ("36501d", 1e11, "99999999999999d"):
+        with pytest.raises(InvalidInput, match="hundred years"):
+            span(longer)
 
 
 def test_load_names_every_field_that_is_wrong():

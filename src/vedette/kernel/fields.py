@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_CENTURY = 36_500 * 86_400.0  # seconds
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]i?)?B?", re.ASCII)
 _UNITS = {"": 1} | {
     f"{letter}{binary}": (1024 if binary else 1000) ** power
@@ -98,6 +99,18 @@ def size(value: str | float) -> int:
     return int(number)
 
 
+def span(value: str | float) -> timedelta:
+    """Read a duration as a length of time.
+
+    Raises:
+        InvalidInput: it is no duration, or longer than a hundred years, which no calendar needs.
+    """
+    seconds = duration(value)
+    if seconds > _CENTURY:
+        raise InvalidInput(f"{value!r} is longer than a hundred years", hint="36500d is the longest")
+    return timedelta(seconds=seconds)
+
+
 def instant(value: object) -> object:
     """Read a time with its offset, in UTC; what is no text is left to the check that follows.
 
@@ -149,7 +162,7 @@ _DURATION = {
 Seconds = Annotated[float, Read(duration, _DURATION)]
 """A duration in seconds, read from ``10m`` or a number."""
 
-Span = Annotated[timedelta, Read(lambda value: timedelta(seconds=duration(value)), _DURATION)]
+Span = Annotated[timedelta, Read(span, _DURATION)]
 """A length of time, read from ``30d`` or a number of seconds."""
 
 Bytes = Annotated[
