@@ -161,7 +161,7 @@ def test_workers_that_are_replaced_leave_nothing_that_counts(start, how):
         else:
             os.kill(before[0], how)
         gone = before if how is signal.SIGHUP else before[:1]
-        wait_for(lambda: len(workers.pids()) == 2 and not set(gone) & set(workers.pids()), 30)
+        workers.wait_replaced(gone)
     wait_for(lambda: not any(alive(pid) for pid in gone), 30)
     pids = workers.pids()
 

@@ -48,7 +48,7 @@ def test_every_worker_admits_the_same_callers(start):
     (workers.folder / "keys.pickle").write_bytes(b"")
     before = workers.pids()
     workers.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: len(workers.pids()) == 2 and not set(before) & set(workers.pids()), 30)
+    workers.wait_replaced(before)
     assert {ask(workers, secret) for _ in range(8)} == {200}
     (workers.folder / "away").rename(workers.folder / "feed.pickle")
     hold(workers, 2)

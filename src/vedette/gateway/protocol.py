@@ -256,8 +256,8 @@ class ClientConnection(asyncio.Protocol):
                 self._handler = handler
         self._advancing = False
         if self._queue:
-            waiting = sum(len(each.body) for each in self._queue if isinstance(each, Request))
-            self._read_on(len(self._queue) < self._settings.pipeline_limit and waiting < self._settings.buffer_limit)
+            held = self._size + sum(len(each.body) for each in self._queue if isinstance(each, Request))
+            self._read_on(len(self._queue) < self._settings.pipeline_limit and held < self._settings.buffer_limit)
         elif not self._reading:
             self._read_on(True)
 
