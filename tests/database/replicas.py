@@ -16,6 +16,7 @@ from sqlalchemy import select
 from tests.database.outage import asking
 from tests.gateway.stage import Stage
 from tests.lake.dying import lapse
+from tests.lake.making import an_hour_later
 from tests.standby import Pair, until
 
 from vedette.catalog.domain import DomainSpec
@@ -188,7 +189,7 @@ def _come_back(pair: Pair, both: list[Replica], stage: Stage, seen: Seen) -> Non
 def _look(plane: ControlPlane, segments: Path, seen: Seen) -> None:
     """See what is stored in the end."""
     lapse(plane.lake)
-    plane.lake.seal()
+    an_hour_later(plane.lake)
     seen.sealed = plane.lake.holdings().sealed
     with plane.lake._database.reading() as connection:
         listed = connection.scalars(select(plane.lake._tables.segments.c.name)).all()

@@ -6,7 +6,7 @@ import pytest
 from tests import standby
 from tests.database.cuts import BARE, KEYED, LAKES, asking, cut, ids, listed, pause
 from tests.lake.dying import lapse
-from tests.lake.making import NOON, assert_sums_are_those_of
+from tests.lake.making import NOON, an_hour_later, assert_sums_are_those_of
 
 from vedette.control.plane import open_plane
 from vedette.kernel.errors import Unavailable
@@ -67,7 +67,7 @@ def test_an_erasure_cut_off_is_whole_and_can_be_asked_for_again(after):
     with after.lake("erasing") as other:
         assert stored(other) == ids(stays if after.kept else [*gone, *stays])
         other.erase("payments")
-        other.seal()
+        an_hour_later(other)
         assert after.files("erasing") == listed(other)
         assert stored(other) == ids(stays)
         assert_sums_are_those_of(other, "payments", [])

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 from tests import standby
-from tests.lake.making import assert_sums_are_those_of, outcome
+from tests.lake.making import an_hour_later, assert_sums_are_those_of, outcome
 
 from vedette.lake import erasure, sealer
 from vedette.lake.outcomes import Lake
@@ -19,6 +19,28 @@ def lagging():
     with standby.pair() as pair:
         pair.primary.set("synchronous_standby_names", "")
         yield pair
+
+
+def test_a_merge_that_dies_with_the_primary_loses_no_outcome(lagging, tmp_path, monkeypatch):
+    """The standby lists the files of before, and they are there: none is missing or there twice, also merged anew."""
+    made = [outcome() for _ in range(6)]
+    lake = Lake(lagging.url, segments=tmp_path / "segments")
+    with closing(lake):
+        lake.migrate()
+        for begin in (0, 1):
+            lake.ship(f"batch-{begin}", made[begin::2])
+            lake.seal()
+        standby.until(lagging.on_standby)
+        lagging.cut_off()
+        monkeypatch.setattr(sealer, "_FAN", 2)
+        assert lake.seal().merged == 2
+        lagging.primary.kill()
+        lagging.standby.promote()
+        assert (lake.holdings().segments, lake.holdings().missing) == (2, ())
+        assert sorted(it.id for it in lake.outcomes("payments").items) == sorted(it.id for it in made)
+        assert lake.seal().merged == 2
+        assert sorted(it.id for it in lake.outcomes("payments").items) == sorted(it.id for it in made)
+        assert_sums_are_those_of(lake, "payments", [(it, it.measures) for it in made])
 
 
 def test_an_erasure_outlasts_a_failover_that_gives_its_epoch_to_a_sealer(lagging, tmp_path, monkeypatch):
@@ -59,7 +81,7 @@ def test_an_erasure_outlasts_a_failover_that_gives_its_epoch_to_a_sealer(lagging
         finally:
             failed_over.set()
             erasing.join()
-        other.seal()
+        an_hour_later(other)
         with other._database.reading() as connection:
             names = other._tables.segments.c.name
             listed = set(connection.scalars(other._tables.segments.select().with_only_columns(names)))

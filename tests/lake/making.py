@@ -1,11 +1,13 @@
 """Outcomes to test with, and what their sums have to be."""
 
 import itertools
+import os
 import resource
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +16,8 @@ from vedette.evidence.outcome import Exposure, Outcome, OutcomeStatus
 from vedette.evidence.summary import moments
 from vedette.kernel.hashing import bucket_of, seed_of
 from vedette.lake.evidence import LakeReader
+from vedette.lake.outcomes import Lake
+from vedette.lake.sealer import Sealed
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CANARY, STABLE = "pay-2", "pay-1"
@@ -35,6 +39,15 @@ def outcome(measures: Mapping[str, float] | None = None, **fields: object) -> Ou
         "measures": measures or {"error": 0.0, "latency_ms": 120.0},
     }
     return Outcome(**(ordinary | fields))  # type: ignore[arg-type]  # the fields of a test, by name
+
+
+def an_hour_later(lake: Lake) -> None:
+    """Let the time of spared files go by, and seal until nothing is left to do."""
+    done = None
+    while done != Sealed():
+        for path in (lake._segments or Path()).glob("*.parquet"):
+            os.utime(path, (0, 0))
+        done = lake.seal()
 
 
 def exposed(experiment: str = "tone", arm: str = "treatment", epoch: int = 0) -> Exposure:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from tests.lake.making import NOON, assert_sums_are_those_of, outcome
+from tests.lake.making import NOON, an_hour_later, assert_sums_are_those_of, outcome
 
 from vedette.kernel.errors import LeaseLost
 from vedette.lake import erasure, lease, sealer
@@ -98,7 +98,7 @@ def test_an_erasure_whose_epoch_was_lost_and_given_out_again_begins_anew(lakes, 
     assert other.outcomes("payments").items == ()
     assert sorted(it.id for it in other.outcomes("legal").items) == sorted(it.id for it in stays)
     assert_sums_are_those_of(other, "legal", [(it, it.measures) for it in stays])
-    other.seal()
+    an_hour_later(other)
     assert {path.name for path in folder.iterdir()} == _listed(other)
 
 
@@ -110,16 +110,16 @@ def test_a_sealer_whose_epochs_were_lost_removes_no_file_of_its_successor(lakes,
         one.seal()
     made = [outcome(at=NOON + timedelta(seconds=each)) for each in range(5)]
     one.ship("first", made)
-    write, collect = SegmentFolder.write, sealer.Sealer.collect
+    write, collect = SegmentFolder.write, sealer.collect
     left: list[Callable[[], int]] = []
 
-    def late(self, *arguments):
+    def late(*arguments):
         if not left:
-            left.append(lambda: collect(self, *arguments))
+            left.append(lambda: collect(*arguments))
             primary.die()
             other.seal()
             return 0
-        return collect(self, *arguments)
+        return collect(*arguments)
 
     def meddled(self, *arguments, **more):
         segment = write(self, *arguments, **more)
@@ -127,7 +127,7 @@ def test_a_sealer_whose_epochs_were_lost_removes_no_file_of_its_successor(lakes,
             left[0]()
         return segment
 
-    monkeypatch.setattr(sealer.Sealer, "collect", late)
+    monkeypatch.setattr(sealer, "collect", late)
     monkeypatch.setattr(SegmentFolder, "write", meddled)
     one.seal()
     assert other.holdings().missing == ()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, event, select, text
-from tests.lake.making import NOON, assert_sums_are_those_of, outcome
+from tests.lake.making import NOON, an_hour_later, assert_sums_are_those_of, outcome
 
 from vedette.catalog.unit import key_of, pseudonym
 from vedette.evidence.outcome import Feedback
@@ -175,7 +175,7 @@ def test_whatever_statement_an_erasure_dies_before_it_can_be_begun_again(local_l
         there = local_lake.count_unit("payments", ANN)
         assert there == (6 if left[0] <= 0 else 0)
         local_lake.erase_unit("payments", ANN, LATER, _told)
-        local_lake.seal()
+        an_hour_later(local_lake)
         assert _ids(local_lake) == {it.id for it in every if it.domain == "payments" and it.unit != ANN}
         assert len(list(local_lake._segments.glob("*.parquet"))) == local_lake.holdings().segments
         if left[0] > 0:

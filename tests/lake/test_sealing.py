@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 from tests.lake.dying import lapse, seal_until
-from tests.lake.making import NOON, assert_sums_are_those_of, files_no_larger_than, outcome
+from tests.lake.making import NOON, an_hour_later, assert_sums_are_those_of, files_no_larger_than, outcome
 
 from vedette.evidence.outcome import Feedback, Outcome
 from vedette.kernel.errors import Unavailable
@@ -169,6 +169,7 @@ def test_many_small_segments_become_few(local, folder):
         expected |= {item.id: dict(item.measures) for item in batch}
         local.ship(f"batch-{place}", batch)
         local.seal()
+    an_hour_later(local)
     there, listed = files(local, folder)
     assert there == listed
     assert len(there) < 8

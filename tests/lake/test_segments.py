@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import os
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from threading import Event
 import duckdb
 import pytest
 from sqlalchemy import func, select
-from tests.lake.making import NOON, assert_sums_are_those_of, outcome
+from tests.lake.making import NOON, an_hour_later, assert_sums_are_those_of, outcome
 
 from vedette.evidence.outcome import Feedback
 from vedette.kernel.errors import Corrupt, NotFound, Unavailable
@@ -33,6 +34,7 @@ class Mortal:
     def __init__(self, patch, life):
         self.life = life
         self._count(patch, segments, "_sync")
+        self._count(patch, os, "link")
         for name in ("rename", "unlink", "mkdir"):
             self._count(patch, Path, name)
         writing = LakeDatabase.writing
@@ -192,7 +194,7 @@ def test_whatever_write_is_the_last_one_it_goes_on_from_there(opened, monkeypatc
         heir = opened()
         _sealings(heir, expires=0.0)  # as time will have it
         counted = _live(heir)
-        heir.seal()
+        an_hour_later(heir)
         assert {item.id: item for item in heir.outcomes("payments").items} == {item.id: item for item in counted[1:]}
         assert_sums_are_those_of(heir, "payments", [(item, item.measures) for item in counted])
         assert heir.outcomes("legal").items == ()

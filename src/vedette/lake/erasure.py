@@ -1,8 +1,10 @@
 """Erasing: everything about a domain, or every outcome of one of its units, wherever it is stored.
 
-Segments that hold any of it are written anew without it, before anything changes; then one transaction puts the new
-ones in the place of the old, takes what is still spooled out of its batches, and forgets the ids. A death before it
-leaves files that no list names, a death after it the old files, which are the same then.
+Files that are spared, though no list names them, go first. Segments that hold any of it are written anew without it,
+before anything changes; then one transaction puts the new ones in the place of the old, takes what is still spooled out
+of its batches, and forgets the ids. A death before it leaves files that no list names, a death after it the old files,
+and both go with the next epoch. Otherwise the old files are made to say what the new ones do, and spared so: a failover
+that loses that transaction brings back the list of before, and nothing of what was erased.
 
 Of a unit only outcomes are known, by its pseudonym: sums hold none, and stay. Some of its outcomes may be on their way
 still, in the journal of a gateway. So a unit that was erased is noted, and `withhold` counts what comes later and
@@ -27,7 +29,7 @@ from vedette.lake.dialect import DUCKDB
 from vedette.lake.engine import LakeDatabase
 from vedette.lake.history import FileGone, History, Snapshot, paths, reading
 from vedette.lake.queries import Page
-from vedette.lake.sealer import replacing
+from vedette.lake.sealer import collect, replacing
 from vedette.lake.segments import Segment, SegmentFolder, ids_in
 from vedette.lake.tables import Tables
 
@@ -146,11 +148,13 @@ def _erase_once(database: LakeDatabase, tables: Tables, place: Path | None, whos
         epoch = lease.overtake(connection, tables, "eraser")
         listed = [row for row in connection.execute(tables.segments.select()) if whose.among(row)]
     paths(place, [row.name for row in listed])
-    folder = SegmentFolder(place, epoch.number) if place and listed else None
-    gone, made = _rewritten(folder, listed, whose) if folder else ({}, [])
+    folder = SegmentFolder(place, epoch.number) if place and place.exists() else None
+    if folder:
+        collect(database, tables, folder, epoch, spared=True)  # they may hold some of it
+    gone, made = _rewritten(folder, listed, whose) if folder else ({}, {})
     without = _without(database, tables, whose)
     ids = [outcome_id for some in gone.values() for outcome_id in some]
-    with replacing(database, tables, folder, epoch, made) as connection:
+    with replacing(database, tables, folder, epoch, [new for new in made.values() if new.outcomes]) as connection:
         connection.execute(delete(tables.segments).where(tables.segments.c.name.in_(list(gone))))
         spool.forget(connection, tables, ids)
         for number in connection.scalars(select(tables.spool.c.number)).all():
@@ -163,16 +167,17 @@ def _erase_once(database: LakeDatabase, tables: Tables, place: Path | None, whos
         lease.release(connection, tables, epoch)
         finish(connection, ids)
     if folder:
-        folder.remove(list(gone))
+        for replaced, new in made.items():
+            folder.stand_in(new.name, replaced)
     return len(ids)
 
 
 def _rewritten(
     folder: SegmentFolder, listed: Sequence[Row[Any]], whose: _Whose
-) -> tuple[Mapping[str, list[str]], list[Segment]]:
-    """Write segments anew that hold any of it; gives the ids that go, by the segment they were in, and the new ones."""
+) -> tuple[Mapping[str, list[str]], Mapping[str, Segment]]:
+    """Write segments anew that hold any of it; gives the ids that go and the new segments, by those they were in."""
     gone: dict[str, list[str]] = {}
-    made: list[Segment] = []
+    made: dict[str, Segment] = {}
     with folder.engine() as engine:
         for row in listed:
             (path,) = folder.paths([row.name])
@@ -180,10 +185,9 @@ def _rewritten(
             if not ids:
                 continue
             gone[row.name] = ids
-            if len(ids) < row.outcomes:
-                rest = f"(SELECT * FROM {reading([path])} WHERE NOT ({whose.where})) AS kept"
-                numbers, measures = (row.first_spooled, row.last_spooled), msgspec.json.decode(row.measures)
-                made.append(folder.write(engine, rest, row.day, numbers, measures, units=row.units))
+            rest = f"(SELECT * FROM {reading([path])} WHERE NOT ({whose.where})) AS kept"
+            numbers, measures = (row.first_spooled, row.last_spooled), msgspec.json.decode(row.measures)
+            made[row.name] = folder.write(engine, rest, row.day, numbers, measures, units=row.units)
     return gone, made
 
 

@@ -2,9 +2,9 @@
 
 Files come first and lists after them: a file that is written, and safe on the disk, takes the place of the batches or
 files it was made from in one transaction, which also folds in the late judgements it holds. A death before that
-transaction leaves an orphan, which the next epoch removes; a death after it leaves the old files, which are orphans
-then. Who was overtaken notices in the transaction (see `lake.lease`, and the rows it wants to replace are not all
-there), and undoes nothing but its own files.
+transaction leaves an orphan, which the next epoch removes. Files that others took the place of are spared for a while
+(see `lake.segments`), and become orphans then. Who was overtaken notices in the transaction (see `lake.lease`, and the
+rows it wants to replace are not all there), and undoes nothing but its own files.
 
 Small segments of a day are merged when there are `_FAN` of about one size, so each outcome is rewritten a few times.
 """
@@ -95,7 +95,7 @@ class Sealer:
         folder = SegmentFolder(self._folder, epoch.number)
         outcomes = merged = 0
         try:
-            orphans = self.collect(folder, epoch)
+            orphans = collect(self._database, self._tables, folder, epoch)
             while not stop.is_set() and (sealed := self.seal(folder, epoch)):
                 outcomes += sealed
             while not stop.is_set() and (replaced := self.merge(folder, epoch)):
@@ -171,21 +171,6 @@ class Sealer:
                 for segment in of_day:
                     self._rewrite(folder, epoch, [segment])
 
-    def collect(self, folder: SegmentFolder, epoch: Epoch) -> int:
-        """Remove files of epochs gone by that no list names; gives how many.
-
-        Raises:
-            LeaseLost: Another epoch began; nothing was removed.
-        """
-        # The folder first: what is in it before this epoch is seen to hold can be listed by nobody after that.
-        past = folder.past()
-        with self._database.reading() as connection:
-            lease.check(connection, self._tables, epoch)
-            listed = set(connection.scalars(select(self._tables.segments.c.name)))
-        orphans = [name for name in past if name not in listed]
-        folder.remove(orphans)
-        return len(orphans)
-
     def _rewrite(self, folder: SegmentFolder, epoch: Epoch, chosen: Sequence[Row[Any]]) -> None:
         """Put one segment, with the late judgements there are, in the place of some of one day."""
         names, day = [row.name for row in chosen], chosen[0].day
@@ -205,10 +190,10 @@ class Sealer:
             if late:
                 known = engine.execute(f"SELECT id FROM {files} WHERE id IN (SELECT late_id FROM late)").fetchall()
                 late = {outcome_id: late[outcome_id] for (outcome_id,) in known}
+        folder.spare(names)
         with replacing(self._database, self._tables, folder, epoch, [made]) as connection:
             unlist(connection, self._tables, names)
             self._forget(connection, late)
-        folder.remove(names)
 
     def _oldest(self, connection: Connection) -> dict[int, Columns]:
         """Give the batches that were spooled first, at least one and not many more outcomes than are sealed at once."""
@@ -243,6 +228,24 @@ class Sealer:
         for some in _slices(pairs):
             key = tuple_(amendments.c.outcome_id, amendments.c.measure)
             connection.execute(delete(amendments).where(key.in_(some)))
+
+
+def collect(
+    database: LakeDatabase, tables: Tables, folder: SegmentFolder, epoch: Epoch, *, spared: bool = False
+) -> int:
+    """Remove files of epochs gone by that no list names, on request also those that are spared; gives how many.
+
+    Raises:
+        LeaseLost: Another epoch began; nothing was removed.
+    """
+    # The folder first: what is in it before this epoch is seen to hold can be listed by nobody after that.
+    past = folder.past()
+    with database.reading() as connection:
+        lease.check(connection, tables, epoch)
+        listed = set(connection.scalars(select(tables.segments.c.name)))
+    orphans = [name for name in past if name not in listed and (spared or not folder.spares(name))]
+    folder.remove(orphans)
+    return len(orphans)
 
 
 @contextmanager

@@ -4,6 +4,9 @@ A file is written under another name, brought to the disk, renamed, and its fold
 names it; it is never changed. Its name says its day and the number of the epoch it was written under (see
 `lake.lease`), so one that no list names can be told from one that is about to be listed: that one is of the epoch that
 still is. Names have a stamp too, as two epochs may have one number, and what they write stays apart.
+
+A file whose place others took is spared for an hour: the list may name it again, after a failover to a standby that
+lagged behind or from a backup. Until when is what its time of modification says then.
 """
 # ruff: noqa: S608 - names and values go through `lake.dialect`, which quotes them
 
@@ -13,7 +16,7 @@ import re
 import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,10 +33,13 @@ from vedette.lake.history import connect, reading, selected, translated
 from vedette.lake.queries import measure_column
 
 _log = logging.getLogger(__name__)
+_FINISHED = ".parquet"
 _UNFINISHED = ".unfinished"
 _SPILL = "spill."
 _STAMP = r"\.[0-9a-f-]{36}"
 _NAME = re.compile(rf"\d{{4,}}-\d\d-\d\d\.(\d+){_STAMP}\.parquet(?:\.unfinished)?|spill\.(\d+)(?:{_STAMP})?")
+SPARED = 3600.0
+"""Seconds a file is kept after others took its place."""
 _ROW_GROUP = 122_880
 _IDS = 10_000
 
@@ -120,7 +126,9 @@ class SegmentFolder:
                 f" TO {DUCKDB.text(str(unfinished))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
             )
             n, first, last = _one(
-                engine, f"SELECT count(*), min(at_micros), max(at_micros) FROM {reading([unfinished])}"
+                engine,
+                f"SELECT count(*), coalesce(min(at_micros), {day * DAY}), coalesce(max(at_micros), {day * DAY})"
+                f" FROM {reading([unfinished])}",
             )
             _sync(unfinished)
             unfinished.rename(path)
@@ -155,6 +163,34 @@ class SegmentFolder:
                     path.unlink(missing_ok=True)
             except OSError as error:
                 _log.warning("%s cannot be removed, trying again later: %s", path, error)
+
+    def spare(self, names: Collection[str]) -> None:
+        """Keep files for some time, though no list may name them soon."""
+        until = time.time() + SPARED
+        for path in self.paths(names):
+            with suppress(OSError):  # then it goes at once
+                os.utime(path, (until, until))
+
+    def stand_in(self, name: str, replaced: str) -> None:
+        """Let a file that was replaced say what the other one does, which lacks what must go, and spare it so."""
+        new, old = self.paths([name, replaced])
+        draft = new.with_name(new.name + _UNFINISHED)
+        try:
+            os.link(new, draft)
+            draft.rename(old)
+        except OSError as error:  # a file system without links, or a full one
+            _log.info("%s goes at once: %s", old, error)
+            self.remove([replaced])
+        else:
+            self.spare([replaced])
+
+    def spares(self, name: str) -> bool:
+        """Say whether a file is one of those, and its time not over; a clock that jumped ends it."""
+        try:
+            modified = (self._path / name).stat().st_mtime
+        except OSError:  # it has gone meanwhile
+            return False
+        return name.endswith(_FINISHED) and 0 < modified - time.time() <= SPARED
 
     def past(self) -> list[str]:
         """Name the files of epochs gone by: those that are not listed now, whoever wrote them can list no more."""
