@@ -36,7 +36,7 @@ DOMAINS = ("payments", "legal")
 LOOPS = ("reconciler", "courier", "housekeeper", "archivist")
 NAMES = ("first", "second")
 STEPS = [{"weight": 50, "bake": 600}, {"weight": 100, "bake": 0}]
-_TTL = 1.0
+_TTL = 5.0  # seconds, in which a slow machine lets both replicas take their lease before one of them has run out
 _OUTAGE = 90.0  # seconds the replicas' clocks are put ahead
 _FEW = 30
 
