@@ -188,7 +188,7 @@ _PARTS = {
 deadlines, retries, caches) is [its own configuration](../guides/protect-a-domain.md).""",
     "retention": """How long things are kept, by `vedette serve`; what is older is dropped at its start and every hour,
 for good. With several of them give each the same: the shortest wins. Outcomes are kept no longer than any of their
-sums. The audit log is kept for ever.""",
+sums. The audit log is kept for ever, and says first where other times apply than before (`retention.set`).""",
 }
 
 

@@ -285,7 +285,7 @@ def test_a_file_of_settings_with_a_mistake_starts_nothing(here, monkeypatch):
 
 
 def test_outcomes_are_kept_as_long_as_the_settings_say(here):
-    """What is older than 30 days is dropped when the server starts, unless its settings keep it for longer."""
+    """What is older than 30 days is dropped when the server starts, unless its settings say so; the record tells."""
     file = here.folder.parent / "settings.yaml"
     file.write_text("retention: {outcomes: 60d}\n")
     at = (datetime.now(UTC) - timedelta(days=40)).isoformat()
@@ -300,9 +300,11 @@ def test_outcomes_are_kept_as_long_as_the_settings_say(here):
     with serving(here.folder, "--no-gateway", "--settings", str(file)) as server:
         assert server.end()[0] == 0  # it tidies at its start, and ends when it has
     assert kept() == 1
+    assert here.run("audit", "list").stdout.count("retention.set") == 1
     with serving(here.folder, "--no-gateway") as server:
         assert server.end()[0] == 0
     assert kept() == 0
+    assert here.run("audit", "list").stdout.count("retention.set") == 2
 
 
 def test_the_folder_is_free_after_a_kill(here):

@@ -75,7 +75,7 @@ class ControlPlane:
         self.people = People(changes, clocks)
         self.reconciler = Reconciler(changes, self.traffic, lake, clocks)
         self.courier = Courier(store, clocks)
-        self.housekeeper = Housekeeper(store, lake, clocks)
+        self.housekeeper = Housekeeper(changes, lake, clocks)
         self.archivist = Archivist(lake, clocks)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
