@@ -125,6 +125,24 @@ def test_a_sealer_that_was_overtaken_undoes_only_its_own(lake_url, sealing, fold
     other.close()
 
 
+def test_a_pass_ends_while_batches_keep_coming(sealing, folder, monkeypatch):
+    """It seals what is spooled when it begins, in one file, and leaves what comes meanwhile to the next pass."""
+    sealing.ship("first", made(3))
+    sealing.ship("second", made(3))
+    write, number = SegmentFolder.write, itertools.count()
+
+    def busy(self, *arguments, **more):
+        for _ in range(2):
+            sealing.ship(f"meanwhile-{next(number)}", made(1))
+        return write(self, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentFolder, "write", busy)
+        assert sealing.seal().outcomes == 6
+    assert (sealing.holdings().spooled, len(list(folder.iterdir()))) == (2, 1)
+    assert sealing.seal().outcomes == 2
+
+
 def test_one_sealer_at_a_time_unless_the_clock_jumped(local, folder):
     """Another one waits for the lease to end; one that ends further ahead than it is long counts as ended."""
     other = Lake(local._database.url.render_as_string(), segments=folder)

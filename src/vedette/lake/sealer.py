@@ -81,22 +81,24 @@ class Sealer:
         self._holder = holder
 
     def run(self, stop: Event) -> Sealed:
-        """Seal all that is spooled, merge what is small, and remove orphans; nothing while another one does it.
+        """Seal all that is spooled now, merge what is small, and remove orphans; nothing while another one does it.
 
-        Once `stop` is set, no further file is begun.
+        What is spooled meanwhile is left to the next time: it may come faster than small files are written. Once `stop`
+        is set, no further file is begun.
 
         Raises:
             Unavailable: The database does not answer, or the disk is full; the spool keeps what was not sealed.
         """
         with self._database.writing() as connection:
             epoch = lease.take(connection, self._tables, self._holder)
+            newest = connection.scalar(select(func.max(self._tables.spool.c.number))) or 0
         if epoch is None:
             return Sealed()
         folder = SegmentFolder(self._folder, epoch.number)
         outcomes = merged = 0
         try:
             orphans = collect(self._database, self._tables, folder, epoch)
-            while not stop.is_set() and (sealed := self.seal(folder, epoch)):
+            while not stop.is_set() and (sealed := self.seal(folder, epoch, newest)):
                 outcomes += sealed
             while not stop.is_set() and (replaced := self.merge(folder, epoch)):
                 merged += replaced
@@ -109,14 +111,14 @@ class Sealer:
             return Sealed(outcomes=outcomes, merged=merged)
         return Sealed(outcomes=outcomes, merged=merged, orphans=orphans)
 
-    def seal(self, folder: SegmentFolder, epoch: Epoch) -> int:
-        """Seal the oldest batches; gives how many outcomes they had, 0 when the spool is empty.
+    def seal(self, folder: SegmentFolder, epoch: Epoch, newest: int) -> int:
+        """Seal the oldest batches up to a number; gives how many outcomes they had, 0 when there are none.
 
         Raises:
             LeaseLost: Another epoch began; nothing was changed.
         """
         with self._database.reading() as connection:
-            batches = self._oldest(connection)
+            batches = self._oldest(connection, newest)
             late = self._late(connection, batches)
         if not batches:
             return 0
@@ -195,11 +197,12 @@ class Sealer:
             unlist(connection, self._tables, names)
             self._forget(connection, late)
 
-    def _oldest(self, connection: Connection) -> dict[int, Columns]:
-        """Give the batches that were spooled first, at least one and not many more outcomes than are sealed at once."""
+    def _oldest(self, connection: Connection, newest: int) -> dict[int, Columns]:
+        """Give the batches that were spooled first, one at least if there is, and few outcomes beyond `_AT_ONCE`."""
         spooled = self._tables.spool.c
         numbers, outcomes = list[int](), 0
-        for number, n in connection.execute(select(spooled.number, spooled.outcomes).order_by(spooled.number)):
+        query = select(spooled.number, spooled.outcomes).where(spooled.number <= newest).order_by(spooled.number)
+        for number, n in connection.execute(query):
             if outcomes >= _AT_ONCE:
                 break
             numbers.append(number)
